@@ -12,13 +12,14 @@ import structlog
 from kogpt2_chat import bootstrap
 from kogpt2_chat.artifact.forms import FormChoice
 from kogpt2_chat.errors import Fenced, Unavailable
+from kogpt2_chat.health_server import HealthServer
 from kogpt2_chat.inference.engine import BotModel, Engine
 from kogpt2_chat.machine.cores import affinity_cores, library_threads
 from kogpt2_chat.ports import Registry, Topics, TransactionalConsumer
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.world_keys import signing_keys
 from serving.crashes import CrashLog
-from serving.health import HealthReport, HealthServer
+from serving.health import HealthReport
 from serving.loop import Loop
 from serving.metrics import Metrics
 from serving.rollout_follower import RolloutFollower

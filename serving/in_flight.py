@@ -54,6 +54,7 @@ class RequestContext:
         route: the version that answers; set when decoding begins.
         prompt_ids: token ids of the prompt.
         sampling: how tokens are chosen; None is greedy.
+        finished_s: when the engine returned ``finished``, in monotonic seconds.
         crisis: the kind of crisis, if ``fallback`` is ``safety``.
     """
 
@@ -66,6 +67,7 @@ class RequestContext:
     prompt_ids: Sequence[int] = ()
     sampling: Sampling | None = None
     finished: Finished | None = None
+    finished_s: float = 0.0
     crisis: CrisisKind | None = None
 
     @property

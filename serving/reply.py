@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
-from kogpt2_chat.domain.chat.prompt import answer_text
+from kogpt2_chat.domain.chat.prompt import UNKNOWN_ID, answer_text
 from kogpt2_chat.domain.chat.question_fields import MAX_ID_CHARS, MAX_NAME_CHARS, MAX_TEXT_CHARS
-from kogpt2_chat.domain.chat.times import PLAUSIBLE_YEARS
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, TOPIC_BY_NAME, TURN_TOPIC
 from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK, Fallback, Turn, masked_turn
 from kogpt2_chat.domain.chat.unsure import unsure_answer
 from kogpt2_chat.domain.chat.wire import Question, answer_headers, dead_letter_headers
+from kogpt2_chat.domain.lake.layout import plausible_time
 from kogpt2_chat.domain.safety.crisis import find_crisis
 from kogpt2_chat.domain.safety.vetted_answers import SafetyTexts
 from kogpt2_chat.domain.text.masking import mask_pii
@@ -140,6 +140,7 @@ class ReplyBuilder:
     def _turn(self, record: Record, context: RequestContext, chosen: _Text) -> Turn:
         question, store = truncated(context.question), context.question.consent_store
         token_ids = context.finished.token_ids if context.finished and chosen.fallback is None else ()
+        queue_ms, decode_ms = _decoding_times(context)
         turn = Turn(
             turn_id=question.turn_id,
             question_id=question.question_id,
@@ -159,13 +160,17 @@ class ReplyBuilder:
             sent_at=question.sent_at or _broker_time(record),
             received_at=context.received_at.isoformat(),
             answered_at=self.clock().isoformat(),
-            latency_ms=max(0, round((self.monotonic() - context.received_s) * 1000)),
+            latency_ms=_ms(self.monotonic() - context.received_s),
             consent_store=store,
             consent_train=question.consent_train,
             source=question.source,
             worker=self.worker,
             authenticated=question.authenticated,
             minor=question.minor,
+            kafka_ms=_kafka_ms(record, context.received_at),
+            queue_ms=queue_ms,
+            decode_ms=decode_ms,
+            unknown_tokens=context.prompt_ids.count(UNKNOWN_ID) if context.prompt_ids else None,
             extra=question.extra if store else {},
         )
         return masked_turn(turn)
@@ -221,12 +226,26 @@ def truncated(question: Question) -> Question:
 
 
 def _broker_time(record: Record) -> str | None:
-    """Return the record's timestamp; None if it is not plausible, since the client may have set it."""
-    try:
-        time = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None
-    return time.isoformat() if time.year in PLAUSIBLE_YEARS else None
+    time = plausible_time(record.timestamp_ms)
+    return time.isoformat() if time else None
+
+
+def _kafka_ms(record: Record, received_at: datetime) -> int | None:
+    """Return how long a question was in Kafka. The clocks of two machines may differ, so it is at least 0."""
+    time = plausible_time(record.timestamp_ms)
+    return _ms((received_at - time).total_seconds()) if time else None
+
+
+def _decoding_times(context: RequestContext) -> tuple[int | None, int | None]:
+    """Return how long a question waited in the worker for its first step, and how long it was decoded."""
+    if context.finished is None or context.finished.decode_s is None:
+        return None, None
+    decode_s = context.finished.decode_s
+    return _ms(context.finished_s - context.received_s - decode_s), _ms(decode_s)
+
+
+def _ms(seconds: float) -> int:
+    return max(0, round(seconds * 1000))
 
 
 def _max_value_bytes(topic: str) -> int:

@@ -118,7 +118,7 @@ class Worker:
         for finished in done:
             request = decoding.pop(finished.request_id)
             context = _context(request)
-            context.finished = finished
+            context.finished, context.finished_s = finished, self.monotonic()
             survived.append(request.turn_id)
             self._set_reply(request, lambda request=request: self._answer(request))  # type: ignore[misc]
         if done:

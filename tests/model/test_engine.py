@@ -227,6 +227,25 @@ def test_limits_and_deadlines_end_answers(bot, make):
     assert done["cut"].stop_reason == "deadline"
     assert len(done["cut"].token_ids) == 2
     assert len(done["free"].token_ids) <= 10
+    assert done["late"].decode_s is None
+    assert done["cut"].decode_s == 6.0
+
+
+def test_the_time_of_decoding_begins_when_a_request_joins(bot, make):
+    """A request that waits for a free place is not being decoded yet."""
+    now = [0.0]
+    engine = make(clock=lambda: now[0], max_batch=1, max_new_tokens=3)
+    for name in ("first", "second"):
+        engine.add_request(name, bot, bot.encode("안녕"))
+    done, steps = {}, {}
+    while engine.in_flight:
+        now[0] += 1
+        found = engine.step()
+        steps |= {one.request_id: now[0] for one in found}
+        done |= {one.request_id: one for one in found}
+    assert steps["second"] > steps["first"]
+    assert done["first"].decode_s == steps["first"] - 1
+    assert done["second"].decode_s == steps["second"] - steps["first"] - 1
 
 
 def test_control_tokens_are_never_chosen_unless_suppression_is_off(tiny, settings, tmp_path):

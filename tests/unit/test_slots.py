@@ -19,10 +19,11 @@ from structlog.testing import capture_logs
 from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC, WORKER_TOPIC
 from kogpt2_chat.domain.rollout.states import HEARTBEAT_S, RolloutState, WorkerState
 from kogpt2_chat.errors import CheckpointCorrupt, GateRefused, Unavailable
+from kogpt2_chat.health_server import HealthServer
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.testing.engine import ScriptedEngine, ScriptedModel
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
-from serving.health import HealthReport, HealthServer
+from serving.health import HealthReport
 from serving.metrics import Metrics
 from serving.rollout_follower import RolloutFollower
 from serving.slot import WARM_FOR_S, LoadedVersion, Slots

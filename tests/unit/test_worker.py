@@ -5,17 +5,20 @@ import json
 import threading
 from collections import Counter
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.prompt import UNKNOWN_ID
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC
-from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK
+from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK, Turn
 from kogpt2_chat.domain.chat.unsure import UNSURE_BY_BOT
 from kogpt2_chat.domain.chat.wire import legacy_text, v1_text
 from kogpt2_chat.errors import Fenced, Unavailable
+from kogpt2_chat.inference.engine import Finished
 from kogpt2_chat.inference.nearest import Known, NearestQuestions
 from kogpt2_chat.inference.uncertain import Thresholds, Uncertainty
 from kogpt2_chat.testing.engine import ScriptedModel
@@ -24,6 +27,7 @@ from kogpt2_chat.testing.kafka import put_question
 from serving.app import FINISH_S
 from serving.crashes import CrashLog
 from serving.loop import IDLE_POLL_S, LAST_WAIT_S, MAX_BYTES_PER_TRANSACTION, RETRY_S
+from serving.slot import LoadedVersion
 from tests.simulated_kill import SimulatedKill
 from tests.worker_harness import WorkerHarness
 
@@ -65,6 +69,76 @@ def test_a_turn_has_all_fields_that_the_lake_needs(tmp_path):
     assert turn.latency_ms == (
         datetime.fromisoformat(turn.answered_at) - datetime.fromisoformat(turn.received_at)
     ) / timedelta(milliseconds=1)
+
+
+def put_at(harness, milliseconds):
+    """Give the first question a time of the broker, in milliseconds after the harness's present."""
+    records = harness.broker.log("bot_question", 0).records
+    time = harness.now.timestamp() * 1000 + milliseconds
+    records[0] = replace(records[0], timestamp_ms=int(time))
+
+
+def test_a_turn_says_where_its_time_went(tmp_path):
+    """In Kafka until the poll, in the worker until the first step, and in decoding."""
+    harness = WorkerHarness(tmp_path)
+    harness.engine.decode_s = 0.04
+    harness.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    put_at(harness, -200)
+    harness.worker.admit(harness.consumer.poll(0, 1).records)
+    harness.seconds += 0.5
+    harness.worker.step()
+    (answered,) = harness.worker.tracker.take(10, 10**6).replies
+    turn = answered.turn
+    assert (turn.kafka_ms, turn.queue_ms, turn.decode_ms) == (205, 460, 40)
+    assert turn.queue_ms + turn.decode_ms <= turn.latency_ms
+    assert Turn.from_json(turn.to_json()) == turn
+
+
+def test_no_time_of_a_turn_is_negative(tmp_path):
+    """The broker's clock is ahead, and the engine measures more than the worker."""
+    harness = WorkerHarness(tmp_path)
+    harness.engine.decode_s = 9.0
+    harness.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    put_at(harness, 60_000)
+    harness.drain()
+    (turn,) = harness.turns()
+    assert (turn.kafka_ms, turn.queue_ms, turn.decode_ms) == (0, 0, 9000)
+
+
+def test_what_was_not_measured_is_missing(tmp_path):
+    """A muted bot decodes nothing and has no prompt; a time before the first plausible year is no time."""
+    harness = WorkerHarness(tmp_path)
+    harness.slots.mute("ChatbotA", muted=True)
+    harness.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    put_at(harness, -(10**15))
+    harness.drain()
+    (turn,) = harness.turns()
+    assert (turn.kafka_ms, turn.queue_ms, turn.decode_ms, turn.unknown_tokens) == (None, None, None, None)
+    assert "_ms" not in turn.to_json().replace("latency_ms", ""), "earlier releases would keep the nulls in `extra`"
+
+
+def test_a_question_that_is_late_before_its_first_step_has_no_decoding_time(tmp_path):
+    """Its prompt was made, but nothing was decoded."""
+    harness = WorkerHarness(tmp_path)
+    harness.engine.step = lambda: [
+        Finished(request_id=name, token_ids=(), stop_reason="deadline") for name in harness.worker.tracker.decoding
+    ]
+    harness.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    harness.drain()
+    (turn,) = harness.turns()
+    assert (turn.fallback, turn.queue_ms, turn.decode_ms, turn.unknown_tokens) == ("timeout", None, None, 0)
+
+
+def test_a_turn_counts_the_unknown_tokens_of_its_prompt(tmp_path):
+    """They stand for characters outside the vocabulary."""
+    harness = WorkerHarness(tmp_path)
+    model = ScriptedModel("4", lambda _: "네")
+    model.encode = lambda _: [2, UNKNOWN_ID, 300, UNKNOWN_ID]
+    harness.slots.activate("ChatbotA", LoadedVersion(version=4, model=model), rollout_epoch=3)
+    harness.ask(legacy_text("n", "ChatbotA", "쀍쀍"))
+    harness.drain()
+    (turn,) = harness.turns()
+    assert (turn.prompt_tokens, turn.unknown_tokens) == (4, 2)
 
 
 def test_without_consent_to_store_the_turn_has_no_text(tmp_path):

@@ -139,11 +139,11 @@ def test_the_last_release_keeps_signatures_and_minors_in_extra(release: Release)
     body |= dict.fromkeys(("received_at", "answered_at"), "2026-11-27T10:00:00+09:00")
     body |= {"v": 1, "bot": BOT, "text": "안녕?", "source": "v1", "latency_ms": 1}
     body |= {"consent_store": True, "consent_train": False}
-    new_turn = replace(Turn.from_json(json.dumps(body)), authenticated=True, minor=True).to_json()
+    new_turn = replace(Turn.from_json(json.dumps(body)), authenticated=True, minor=True, kafka_ms=7).to_json()
     printed = release.run("-c", READ_SIGNED, (question or b"").decode(), new_turn, (feedback or b"").decode())
     read, stored, said = (json.loads(line) for line in printed.splitlines())
     assert read == ["w-7fQ2", "안녕?", {"minor": True, "auth": json.loads(question or b"")["auth"]}]
-    assert stored == ["안녕?", {"authenticated": True, "minor": True}]
+    assert stored == ["안녕?", {"authenticated": True, "minor": True, "kafka_ms": 7}]
     assert said == ["응", None, {"minor": True, "auth": json.loads(feedback or b"")["auth"]}]
 
 

@@ -78,6 +78,9 @@ class TransformersEngine(BatchScheduler[TokenSequence, _ReferenceBatch]):
         """Prefill waiting prompts except for their last token, and add them to the batch."""
         free = self._max_batch - len(batch.running)
         joining, batch.waiting = batch.waiting[:free], batch.waiting[free:]
+        now = self._clock()
+        for sequence in joining:
+            sequence.joined = now
         if joining:
             _join(batch, joining)
 

@@ -25,12 +25,14 @@ class Finished:
             deadline has passed; the tokens are those generated so far).
         logprob: mean log-probability of the chosen tokens including the end token, in nats per token; 0 for none. It
             shows how sure the model is: near 0 for an answer that it has memorised.
+        decode_s: seconds from the beginning of its first step to its end; None if the deadline passed before that.
     """
 
     request_id: str
     token_ids: tuple[int, ...]
     stop_reason: StopReason
     logprob: float = 0.0
+    decode_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

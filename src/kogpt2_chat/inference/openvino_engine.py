@@ -123,11 +123,12 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _OpenvinoBatch]):
 
     def _admit(self, batch: _OpenvinoBatch) -> None:
         """Let waiting requests join, up to the limits on sequences and on prompt tokens."""
-        prompt_tokens = 0
+        prompt_tokens, now = 0, self._clock()
         while batch.waiting and len(batch.running) < self._max_batch:
             prompt_tokens += len(batch.waiting[0].new_tokens)
             if prompt_tokens > MAX_PROMPT_TOKENS_PER_STEP and prompt_tokens > len(batch.waiting[0].new_tokens):
                 return
+            batch.waiting[0].joined = now
             batch.running.append(batch.waiting.pop(0))
 
 

@@ -23,6 +23,7 @@ class TokenSequence:
     Attributes:
         deadline: time on the engine's clock.
         tokens: those generated so far.
+        joined: when it joined the running sequences, on the engine's clock; None before that.
         logprob: sum of the log-probabilities of all chosen tokens including the end token, in nats.
         ended: the model has produced its end token.
         cancelled: the result is not needed any more; the sequence leaves as soon as its batch is idle.
@@ -32,6 +33,7 @@ class TokenSequence:
     prompt_ids: list[int]
     deadline: float
     sampling: Sampling | None = None
+    joined: float | None = None
     tokens: list[int] = field(default_factory=list)
     logprob: float = 0.0
     ended: bool = False
@@ -44,11 +46,16 @@ class TokenSequence:
         if not self.ended:
             self.tokens.append(token)
 
-    def finished(self, reason: StopReason) -> Finished:
-        """Return the result of this request."""
+    def finished(self, reason: StopReason, now: float) -> Finished:
+        """Return the result of this request, which ends now."""
         chosen = len(self.tokens) + self.ended
-        mean = self.logprob / chosen if chosen else 0.0
-        return Finished(request_id=self.request_id, token_ids=tuple(self.tokens), stop_reason=reason, logprob=mean)
+        return Finished(
+            request_id=self.request_id,
+            token_ids=tuple(self.tokens),
+            stop_reason=reason,
+            logprob=self.logprob / chosen if chosen else 0.0,
+            decode_s=None if self.joined is None else now - self.joined,
+        )
 
 
 SequenceT = TypeVar("SequenceT", bound=TokenSequence)
@@ -156,7 +163,7 @@ class BatchScheduler(ABC, Generic[SequenceT, BatchT]):
         now = self._clock()
         late = [sequence for sequence in batch.waiting if sequence.deadline <= now]
         batch.waiting = [sequence for sequence in batch.waiting if sequence.deadline > now]
-        return [sequence.finished("deadline") for sequence in late]
+        return [sequence.finished("deadline", now) for sequence in late]
 
     def _finish(self, batch: BatchT) -> list[Finished]:
         """After a step: finish the sequences that have ended, or reached the length limit or their deadline."""
@@ -165,7 +172,7 @@ class BatchScheduler(ABC, Generic[SequenceT, BatchT]):
         for sequence in batch.running:
             reason = None if sequence.cancelled else self._stop_reason(sequence, now)
             if reason is not None:
-                done.append(sequence.finished(reason))
+                done.append(sequence.finished(reason, now))
             elif not sequence.cancelled:
                 remaining.append(sequence)
         self._retain(batch, remaining)
