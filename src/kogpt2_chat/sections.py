@@ -3,32 +3,23 @@
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 
 from kogpt2_chat.domain import safety
 from kogpt2_chat.domain.chat.prompt import MAX_SERVED_ANSWER_CHARS
-from kogpt2_chat.domain.chat.signing import key_fault
-from kogpt2_chat.domain.servers.addresses import HIGHEST_PORT, is_address
+from kogpt2_chat.domain.servers.addresses import HIGHEST_PORT
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.section_types import (
     NEVER,
     BotId,
-    Brokers,
     Cron,
     FolderOrName,
-    HttpAddress,
-    HttpAddressWithPort,
-    HttpsAddress,
-    LocalFile,
     LocalPath,
     Memory,
-    NameNode,
     Port,
     Positive,
-    Proxy,
     Seconds,
     Section,
-    ServerSection,
     SparkMaster,
 )
 
@@ -57,6 +48,7 @@ class Ports(Section):
     spark_master_http: Port = 8081
     spark_worker_http: Port = 8082
     worker_metrics: Port = 9101
+    indexer: Port = 9120
     gateway: Port = 8000
 
     def at(self, port: int) -> int:
@@ -255,136 +247,6 @@ class Rollout(Section):
         10.0,
         description="time a rollback waits for the model registry; after it, it uses the versions in `rollout_state`",
     )
-
-
-class Kafka(Section):
-    """Connection to the Kafka brokers."""
-
-    bootstrap: Brokers = Field("", description="host:port; empty: the local stack's broker")
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = ""
-    sasl_username: str = ""
-    sasl_password: SecretStr = SecretStr("")
-    ssl_cafile: LocalFile = ""
-    # Limits of the clients: librdkafka rejects more than 300 s, kafka-python less than its fetch wait time.
-    request_timeout_s: float = Field(10.0, ge=1, le=300)
-    replication_factor: int = Field(1, ge=1, le=32_767)
-    ingest_batch: Positive = Field(20_000, description="maximum number of records in one ingest commit")
-
-
-class Hdfs(ServerSection):
-    """Connection to HDFS, the lake's file system."""
-
-    login_fields = ("webhdfs", "webhdfs_username", "webhdfs_password")
-
-    uri: NameNode = Field("", description="hdfs://host:port; empty: the local stack's NameNode")
-    webhdfs: HttpAddress = Field("", description="http://host:port; empty: the local stack's NameNode")
-    webhdfs_username: str = Field(
-        "", description="user name for a gateway in front of WebHDFS (HttpFS, Knox); empty: none"
-    )
-    webhdfs_password: SecretStr = SecretStr("")
-    user: str = Field("kogpt2", description="owner of the files")
-    root: str = Field(
-        "/Chatbot",
-        # WebHDFS and the Delta library escape other characters differently, so one could not find the other's files.
-        pattern=r"^(/[A-Za-z0-9._,-]+)+/?$",
-        description="root folder of all files; ASCII letters, digits and ._,- only",
-    )
-    timeout_s: Seconds = 30.0
-    retries: Positive = 5
-
-
-class Elastic(ServerSection):
-    """Connection to Elasticsearch, the search index of turns."""
-
-    url: HttpAddressWithPort = ""
-    username: str = ""
-    password: SecretStr = SecretStr("")
-    timeout_s: Seconds = 30.0
-
-
-class Mlflow(ServerSection):
-    """Connection to MLflow, the model registry."""
-
-    login_fields = ("tracking_uri", "username", "password")
-
-    tracking_uri: HttpAddress = Field("", description="http://host:port; empty: the local stack's server")
-    username: str = Field("", description="user name; empty: none")
-    password: SecretStr = SecretStr("")
-    experiment: str = "kogpt2-chat"
-    timeout_s: Seconds = 120.0
-
-
-class Airflow(ServerSection):
-    """Connection to Airflow's REST API, and alerts about DAG runs that fail or are late."""
-
-    url: HttpAddress = ""
-    username: str = "admin"
-    password: SecretStr = Field(SecretStr(""), description="empty: the local stack's password")
-    alert_webhook: SecretStr = Field(
-        SecretStr(""),
-        description='URL that gets a POST of {"text": ...} if a run fails or is late; empty: alerts only in the log',
-    )
-    retrain_deadline_hours: float = Field(
-        12.0, gt=0, le=24, description="a run of `retrain_bots` that takes longer raises an alert"
-    )
-
-    @field_validator("alert_webhook")
-    @classmethod
-    def _is_http(cls, address: SecretStr) -> SecretStr:
-        if address.get_secret_value() and not is_address(address.get_secret_value(), ("http", "https")):
-            raise ValueError("expected an address like https://host/path")
-        return address
-
-
-class WebSite(Section):
-    """A door to a web site."""
-
-    ko: str = Field(min_length=1, max_length=20, description="the sign in Korean")
-    en: str = Field(min_length=1, max_length=20, description="the sign in English")
-    url: HttpsAddress = Field(description="the site")
-
-
-class World(Section):
-    """The virtual world, whose gateways vouch for their players."""
-
-    keys: tuple[SecretStr, ...] = Field(
-        (),
-        description="keys that sign and verify questions and feedback, the same for gateways, workers and ingest; the "
-        "first one signs, at most three are valid; empty: those in the home's file `world/keys`",
-    )
-    ordinal: int = Field(1, ge=1, le=1000, description="number of this gateway, which sets its port and its rooms")
-    addresses: tuple[HttpAddress, ...] = Field(
-        (), description="addresses of all gateways, in the order of their numbers; empty: those of the local stack"
-    )
-    rooms: Positive = Field(50, description="number of rooms of a gateway")
-    seats: Annotated[int, Field(ge=2, le=100)] = Field(20, description="players per room")
-    portals: tuple[WebSite, ...] = Field(
-        (),
-        description='doors to web sites, at most four: [{"ko": "극장", "en": "Theater", "url": "https://…"}]; players '
-        "confirm before one opens",
-        max_length=4,
-    )
-    origins: tuple[HttpAddress, ...] = Field(
-        (),
-        description="origins from which pages may connect if players reach the gateway by a name, such as that of a "
-        "proxy: https://world.example",
-    )
-    trusted_proxies: tuple[Proxy, ...] = Field(
-        (),
-        description="addresses or networks of proxies before the gateway, whose X-Forwarded-For and X-Forwarded-Proto "
-        "say where a client is and whether it uses https; empty: the headers are ignored",
-    )
-    ids_per_hour: Positive = Field(60, description="new guests per hour from one network address")
-    connections: Positive = Field(40, description="open connections from one network address")
-    handshakes_per_minute: Positive = Field(120, description="new connections per minute from one network address")
-
-    @field_validator("keys")
-    @classmethod
-    def _are_usable(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if fault := key_fault([key.get_secret_value() for key in keys]):
-            raise ValueError(fault)
-        return keys
 
 
 class Spark(Section):

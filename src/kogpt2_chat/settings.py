@@ -19,12 +19,7 @@ from kogpt2_chat.sections import (
     CHECKOUT,
     EVERY_ADDRESS,
     LOOPBACK,
-    Airflow,
-    Elastic,
-    Hdfs,
-    Kafka,
     Learning,
-    Mlflow,
     Model,
     Ports,
     Rollout,
@@ -33,13 +28,14 @@ from kogpt2_chat.sections import (
     Spark,
     Stack,
     Training,
-    World,
 )
+from kogpt2_chat.server_sections import Airflow, Elastic, Hdfs, Indexer, Kafka, Mlflow
 from kogpt2_chat.variables import Given, leaves_of, read_variables, shown, variable
+from kogpt2_chat.world_sections import Ops, World
 
 __all__ = [
-    "CHECKOUT", "Airflow", "Elastic", "Hdfs", "Kafka", "Learning", "Mlflow", "Model", "Ports", "Rollout", "Safety",
-    "Serving", "Settings", "Spark", "Stack", "Training", "World", "load_settings",
+    "CHECKOUT", "Airflow", "Elastic", "Hdfs", "Indexer", "Kafka", "Learning", "Mlflow", "Model", "Ops", "Ports",
+    "Rollout", "Safety", "Serving", "Settings", "Spark", "Stack", "Training", "World", "load_settings",
 ]  # fmt: skip
 
 
@@ -60,6 +56,7 @@ class Settings(BaseModel):
     kafka: Kafka = Kafka()
     hdfs: Hdfs = Hdfs()
     elastic: Elastic = Elastic()
+    indexer: Indexer = Indexer()
     mlflow: Mlflow = Mlflow()
     airflow: Airflow = Airflow()
     spark: Spark = Spark()
@@ -70,6 +67,7 @@ class Settings(BaseModel):
     rollout: Rollout = Rollout()
     safety: Safety = Safety()
     world: World = World()
+    ops: Ops = Ops()
 
     @cached_property
     def own_host(self) -> str:
@@ -133,6 +131,16 @@ class Settings(BaseModel):
     def world_url(self) -> str:
         """``http://host:port`` at which players enter the world."""
         return self.gateway_urls[0]
+
+    @cached_property
+    def indexer_url(self) -> str:
+        """``http://host:port`` of the indexer's health page."""
+        return self.ops.indexer_url or f"http://{self.local(self.ports.indexer)}"
+
+    @cached_property
+    def operators_url(self) -> str:
+        """Address of the operators' pages."""
+        return f"{self.world_url}/ops"
 
     @cached_property
     def spark_master(self) -> str:
