@@ -4,6 +4,7 @@ Client libraries are imported inside the functions, so that importing this modul
 """
 
 import os
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from kogpt2_chat.settings import Settings
 
 if TYPE_CHECKING:
     from kogpt2_chat.adapters.airflow import AirflowRest
+    from kogpt2_chat.adapters.elastic_http import ElasticOverHttp
 
 
 def topics(settings: Settings) -> Topics:
@@ -44,12 +46,20 @@ def tables(settings: Settings) -> Tables:
     return DeltaTables(settings)
 
 
-def index(settings: Settings) -> Index:
-    """Return the search index in Elasticsearch."""
+def index(settings: Settings, sleep: Callable[[float], object] = time.sleep) -> Index:
+    """Return the search indices in Elasticsearch; ``sleep`` waits between two attempts to write."""
     from kogpt2_chat.adapters.elastic import ElasticIndex
 
     _reach_directly(settings)
-    return ElasticIndex(settings)
+    return ElasticIndex(settings, sleep=sleep)
+
+
+def search_over_http(settings: Settings, timeout_s: float) -> "ElasticOverHttp":
+    """Return a client that only searches Elasticsearch, and that needs little memory."""
+    from kogpt2_chat.adapters.elastic_http import ElasticOverHttp
+
+    _reach_directly(settings)
+    return ElasticOverHttp(settings, timeout_s)
 
 
 def registry(settings: Settings) -> Registry:
@@ -71,7 +81,7 @@ def spark(settings: Settings) -> SparkJobs:
 
 
 def prepare_servers(settings: Settings) -> None:
-    """Create what workers and DAGs need on the servers: the topics, and the index with its mapping."""
+    """Create what workers, the indexer and DAGs need on the servers: the topics, and the indices."""
     topics(settings).ensure()
     index(settings).ensure()
 
@@ -81,6 +91,14 @@ def kafka_warning(settings: Settings) -> str | None:
     from kogpt2_chat.adapters.kafka.offsets import offsets_warning
 
     return offsets_warning(settings)
+
+
+def indexer_lag_s(settings: Settings) -> float:
+    """Return how many seconds the live indexer is behind."""
+    from kogpt2_chat.adapters import indexer_health
+
+    _reach_directly(settings)
+    return indexer_health.indexer_lag_s(settings.indexer_url)
 
 
 def aliases(settings: Settings, alias: str, bots: tuple[str, ...]) -> dict[str, int | None]:

@@ -33,6 +33,8 @@ class InMemoryKafka:
         self.broker.create(self.plain, 2)
         self.broker.create(self.compacted, 1)
 
+    group = "workers"
+
     def consumer(self) -> TransactionalConsumer:
         return InMemoryTransactionalConsumer(self.broker)
 
@@ -255,6 +257,21 @@ def test_a_follower_may_start_at_the_first_record(kafka):
         assert sorted(record.value for record in followed(second, 6)) == [b"0", b"1", b"2", b"3", b"4", b"5"]
 
 
+def test_a_follower_may_start_at_stored_positions(kafka):
+    """A partition without one starts as usual; a position beyond the end or before the first record is replaced."""
+    kafka.topics.send(Outgoing(topic=kafka.plain, key=b"k", value=str(number).encode()) for number in range(5))
+    (partition,) = (number for number, end in kafka.topics.end_positions(kafka.plain).items() if end)
+    for position, expected in ((3, 2), (5, 0), (99, 5), (0, 5)):
+        positions = {(kafka.plain, partition): position, ("other", 0): 7}
+        with closing(kafka.topics.follow([kafka.plain], positions=positions)) as follower:
+            assert [record.value for record in followed(follower, expected)] == [b"0", b"1", b"2", b"3", b"4"][
+                5 - expected :
+            ]
+    other = {(kafka.plain, partition + 1): 0}
+    with closing(kafka.topics.follow([kafka.plain], from_end=False, positions=other)) as follower:
+        assert len(followed(follower, 5)) == 5
+
+
 def test_a_follower_knows_whether_records_are_left(kafka):
     """Asking does not move it. After the last record it is not behind, also where a transaction ends in a marker."""
     kafka.topics.send(Outgoing(topic=kafka.plain, key=str(n).encode(), value=str(n).encode()) for n in range(5))
@@ -377,6 +394,23 @@ def test_publish_commits_only_the_given_positions(kafka):
     assert publish(kafka, consumer, first_two).published
     consumer.recover()
     assert [record.value.decode() for record in poll(consumer).records] == ["셋"]
+
+
+def test_a_groups_positions_are_those_that_it_has_committed(kafka):
+    """Only publishing moves them, and only on the topic that it is about."""
+    before = kafka.topics.committed_positions(QUESTION_TOPIC, kafka.group)
+    consumer = kafka.consumer()
+    consumer.recover()
+    consumer.poll(0.2, 32)
+    ask(kafka, "하나", "둘")
+    batch = poll(consumer, 1)
+    assert kafka.topics.committed_positions(QUESTION_TOPIC, kafka.group) == before
+    assert publish(kafka, consumer, batch).published
+    (record,) = batch.records
+    assert kafka.topics.committed_positions(QUESTION_TOPIC, kafka.group) == {
+        **before, record.partition: record.offset + 1,
+    }  # fmt: skip
+    assert kafka.topics.committed_positions(kafka.plain, kafka.group) == {}
 
 
 def test_a_poll_for_no_records_loses_nothing(kafka):

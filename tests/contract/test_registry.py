@@ -203,6 +203,35 @@ def test_tags_are_added_and_replaced(registry: Registry, bot: str, trained: str)
     assert len(tags["gate_reasons"]) == 5000
 
 
+def test_a_description_is_replaced_and_cut(registry: Registry, bot: str, trained: str) -> None:
+    """A version of an earlier release has none. Line ends, tables and Hangul are preserved up to the server's limit."""
+    version = registry.add_version(bot, trained, "version", {})
+    assert registry.get(bot, version).description == ""
+
+    registry.describe(bot, version, "# 온유\n\n| a | b |\n|---|---|\n| 1 | &#124; |\n")
+
+    assert registry.get(bot, version).description == "# 온유\n\n| a | b |\n|---|---|\n| 1 | &#124; |\n"
+    registry.describe(bot, version, "가" * 6000)
+    (listed,) = registry.versions(bot)
+    assert listed.description == "가" * 5000
+    with pytest.raises(NotFound, match="41"):
+        registry.describe(bot, 41, "없음")
+
+
+def test_a_run_has_its_last_metrics_and_its_page(registry: Registry, trained: str) -> None:
+    """The page is relative to the registry's address; an unknown run is not found."""
+    registry.log_metrics(trained, {"loss": 3.0}, 1)
+    registry.log_metrics(trained, {"loss": 2.0, "gate_chrf": 31.5}, 2)
+
+    run = registry.run(trained)
+
+    assert run.metrics == {"loss": 2.0, "gate_chrf": 31.5}
+    assert run.page.startswith("#/")
+    assert run.page.endswith(trained)
+    with pytest.raises(NotFound):
+        registry.run("0123456789abcdef0123456789abcdef")
+
+
 def test_an_artifact_is_read_by_its_path(registry: Registry, bot: str, trained: str, tmp_path: Path) -> None:
     """Files logged after the registration can be read too; a missing one raises NotFound."""
     version = registry.add_version(bot, trained, "version", {})

@@ -14,6 +14,7 @@ from kogpt2_chat.adapters.airflow import AirflowRest
 from kogpt2_chat.adapters.elastic import ElasticIndex
 from kogpt2_chat.adapters.hdfs import HdfsFiles
 from kogpt2_chat.adapters.mlflow import MlflowRegistry
+from kogpt2_chat.domain.search.fields import TURN_INDEX
 from kogpt2_chat.domain.servers.addresses import is_address, is_host_and_port, split_login, without_login
 from kogpt2_chat.errors import InvalidInput, KogptChatError
 from kogpt2_chat.settings import Settings, load_settings
@@ -45,7 +46,7 @@ def in_settings(section: str, host: str) -> Settings:
 
 CALLS = {
     "hdfs": lambda settings: HdfsFiles(settings).exists("/Chatbot"),
-    "elastic": lambda settings: ElasticIndex(settings).count(),
+    "elastic": lambda settings: ElasticIndex(settings).count(TURN_INDEX),
     "mlflow": lambda settings: MlflowRegistry(settings).by_alias("ChatbotA", "champion"),
     "airflow": lambda settings: AirflowRest(settings).runs("retrain_bots"),
 }

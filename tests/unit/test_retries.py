@@ -16,6 +16,7 @@ from kogpt2_chat.adapters.delta import DeltaTables
 from kogpt2_chat.adapters.elastic import ElasticIndex
 from kogpt2_chat.adapters.hdfs import HdfsFiles
 from kogpt2_chat.adapters.retry import call_with_retries
+from kogpt2_chat.domain.search.fields import TURN_INDEX
 from kogpt2_chat.errors import InvalidInput, NotFound, Unavailable
 from kogpt2_chat.settings import Hdfs, Settings
 
@@ -138,15 +139,15 @@ def test_documents_that_elasticsearch_refused_are_sent_again(
     """After an error all documents are sent again, after a partial success only the refused ones."""
     index, sent = ElasticIndex(SETTINGS), []
 
-    def bulk(operations: list[dict[str, dict[str, str]]]) -> dict[str, object]:
+    def bulk(operations: list[Any], **_: object) -> dict[str, object]:
         sent.append([line["index"]["_id"] for line in operations[::2]])
         if len(sent) == 1:
             raise ElasticConnectionError("refused")
         return {"items": [{"index": {"status": 201 if one == "a" else 429}} for one in sent[-1]]}
 
     monkeypatch.setattr(index._client, "bulk", bulk)
-    with pytest.raises(Unavailable, match=r"1 of 2 documents were not accepted in 7 attempts \(Connection error\)"):
-        index.put([{"turn_id": "a"}, {"turn_id": "b"}])
+    with pytest.raises(Unavailable, match=r"1 of 2 documents were not accepted \(429\), in 7 attempts"):
+        index.put(TURN_INDEX, [("a", {}), ("b", {})])
     assert sent == [["a", "b"], ["a", "b"], *[["b"]] * 5]
     assert pauses == [0.5, 1, 2, 4, 8, 16]
 

@@ -5,7 +5,8 @@ concurrent commits that move the same position conflict.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 import pyarrow as pa
@@ -19,10 +20,11 @@ from deltalake.exceptions import (
 )
 from deltalake.schema import ArrayType, PrimitiveType
 
+from kogpt2_chat.adapters.delta_log import changed_partitions
 from kogpt2_chat.adapters.retry import call_with_retries
 from kogpt2_chat.domain.lake.layout import TABLE_BY_NAME, ColumnKind, Table, table_path
 from kogpt2_chat.errors import InvalidInput, PlanOutdated, Unavailable
-from kogpt2_chat.ports import Row
+from kogpt2_chat.ports import Partition, Row, TableChanges
 from kogpt2_chat.settings import Settings
 
 T = TypeVar("T")
@@ -31,6 +33,7 @@ _COMMIT_RETRIES: Final = 10
 # The NameNode needs up to 20 s to notice that a DataNode died; until then it still directs writes to that one.
 _FIRST_DELAY_S: Final = 1.0
 _LONGEST_DELAY_S: Final = 10.0
+_ROWS_AT_ONCE: Final = 500
 _FINAL_ERRORS: Final = (SchemaMismatchError, DeltaProtocolError)
 
 
@@ -80,6 +83,84 @@ class DeltaTables:
         names = tuple(columns or layout.columns)
         return self._retry(lambda: self._read_once(layout, names, table_version), table)
 
+    def batches(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        *,
+        table_version: int | None = None,
+        partitions: Collection[Partition] | None = None,
+        size: int = 1000,
+    ) -> Iterator[list[dict[str, object]]]:
+        """See :meth:`kogpt2_chat.ports.Tables.batches`."""
+        layout = _layout(table)
+        names = tuple(columns or layout.columns)
+        delta = self._retry(lambda: self._open_once(layout, table_version), table)
+        if delta is None:
+            return
+        known = columns_in(delta, layout)
+        wanted = [name for name in names if name in known] or list(layout.partition_by[:1])
+        for partition in _partitions(delta, layout):
+            if partitions is None or partition in partitions:
+                # A scan of the whole table would keep the metadata of every file until its end.
+                rows = self._scan(delta, layout, wanted, partition)
+                while batch := [{name: row.get(name) for name in names} for row in islice(rows, size)]:
+                    yield batch
+
+    def partitions(self, table: str, table_version: int | None = None) -> list[Partition]:
+        """See :meth:`kogpt2_chat.ports.Tables.partitions`."""
+        layout = _layout(table)
+        delta = self._retry(lambda: self._open_once(layout, table_version), table)
+        return [] if delta is None else _partitions(delta, layout)
+
+    def changes(self, table: str, since: str) -> TableChanges:
+        """See :meth:`kogpt2_chat.ports.Tables.changes`."""
+        layout = _layout(table)
+        return self._retry(lambda: self._changes_once(layout, since), table)
+
+    def _changes_once(self, layout: Table, since: str) -> TableChanges:
+        delta = self._open_once(layout)
+        if delta is None:
+            return TableChanges(mark="", table_version=None, partitions=None)
+        # A table that was moved away and created again has another id.
+        table_id, table_version = str(delta.metadata().id), delta.version()
+        known_id, _, version = since.rpartition(":")
+        partitions = None
+        if known_id == table_id and int(version) <= table_version:
+            partitions = changed_partitions(self._address(layout.name), int(version), table_version, layout)
+        return TableChanges(mark=f"{table_id}:{table_version}", table_version=table_version, partitions=partitions)
+
+    def _scan(
+        self, delta: DeltaTable, layout: Table, columns: Sequence[str], partition: Partition
+    ) -> Iterator[dict[str, object]]:
+        """Yield the rows of a partition. Only the steps up to the first of them are retried."""
+        values = ((name, value.replace("'", "''")) for name, value in zip(layout.partition_by, partition, strict=True))
+        predicate = " and ".join(f"\"{name}\" = '{value}'" for name, value in values)
+
+        def start() -> tuple[Iterator[Any], Any]:
+            batches = _arrow_batches(delta.scan(columns=list(columns), predicate=predicate))
+            return batches, next(batches, None)
+
+        batches, batch = self._retry(start, layout.name)
+        while batch is not None:
+            for first in range(0, batch.num_rows, _ROWS_AT_ONCE):
+                yield from batch.slice(first, _ROWS_AT_ONCE).to_pylist()
+            try:
+                batch = next(batches, None)
+            except (DeltaError, OSError) as error:
+                raise Unavailable(
+                    f"table {layout.name} at {self._address(layout.name)}: the rows of {'/'.join(partition)} ended in "
+                    f"the middle: {error}; run the command again"
+                ) from error
+
+    def of_turns(self, table: str, turn_ids: Sequence[str], columns: Sequence[str]) -> list[dict[str, object]]:
+        """See :meth:`kogpt2_chat.ports.Tables.of_turns`."""
+        if not turn_ids:
+            return []
+        layout = _layout(table)
+        listed = ", ".join("'" + turn_id.replace("'", "''") + "'" for turn_id in turn_ids)
+        return self._retry(lambda: self._read_once(layout, columns, None, f' where "turn_id" in ({listed})'), table)
+
     def _append_once(
         self, layout: Table, content: Any, positions: Mapping[str, int], expected: Mapping[str, int] | None
     ) -> bool:
@@ -113,7 +194,9 @@ class DeltaTables:
             ) from error
         return True
 
-    def _read_once(self, layout: Table, names: Sequence[str], table_version: int | None) -> list[dict[str, object]]:
+    def _read_once(
+        self, layout: Table, names: Sequence[str], table_version: int | None, where: str = ""
+    ) -> list[dict[str, object]]:
         delta = self._open_once(layout, table_version)
         if delta is None:
             return []
@@ -121,9 +204,8 @@ class DeltaTables:
         # interpreter exit aborts the process (seen in 16 of 60 runs; in none with a query).
         known = columns_in(delta, layout)
         columns = ", ".join(f'"{name}"' if name in known else f'null as "{name}"' for name in names)
-        query = QueryBuilder().register(layout.name, delta).execute(f"select {columns} from {layout.name}")  # noqa: S608
-        found: list[dict[str, object]] = pa.table(query.read_all()).to_pylist()
-        return found
+        query = QueryBuilder().register(layout.name, delta).execute(f"select {columns} from {layout.name}{where}")  # noqa: S608
+        return [row for batch in _arrow_batches(query) for row in batch.to_pylist()]
 
     def _open(self, layout: Table) -> DeltaTable | None:
         return self._retry(lambda: self._open_once(layout), layout.name)
@@ -182,6 +264,29 @@ def _layout(table: str) -> Table:
     if table not in TABLE_BY_NAME:
         raise InvalidInput(f"the lake has no table {table!r}; its tables are {', '.join(TABLE_BY_NAME)}")
     return TABLE_BY_NAME[table]
+
+
+def _arrow_batches(reader: Any) -> Iterator[Any]:
+    """Convert the record batches of a query.
+
+    Yields:
+        Batches, some of them empty.
+
+    Raises:
+        OSError: a file could not be read. The library raises a plain Exception.
+    """
+    try:
+        for batch in reader:
+            yield pa.record_batch(batch)
+    except Exception as error:
+        if type(error) is Exception:
+            raise OSError(str(error)) from error
+        raise
+
+
+def _partitions(delta: DeltaTable, layout: Table) -> list[Partition]:
+    """Return the partitions that have files."""
+    return sorted({tuple(found[name] for name in layout.partition_by) for found in delta.partitions()})
 
 
 def _positions(delta: DeltaTable, app_ids: Sequence[str]) -> dict[str, int]:

@@ -1,54 +1,66 @@
-"""The search index of turns in Elasticsearch.
+"""The search indices in Elasticsearch.
 
-The index is derived from the lake. Indexing is idempotent, since a document's id is its turn id. The mapping is strict:
-an unknown field is an error instead of being mapped dynamically.
+All documents are derived, and writing one again changes nothing. The mappings are strict: an unknown field is an error
+instead of being mapped dynamically.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from itertools import islice
-from typing import Any, Final
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from elasticsearch import ApiError, Elasticsearch, TransportError
+from tenacity.nap import sleep as default_sleep
 
+from kogpt2_chat.adapters.elastic_batches import Entry, batches, entries
 from kogpt2_chat.adapters.retry import call_with_retries
-from kogpt2_chat.domain.lake.layout import TURNS
+from kogpt2_chat.domain.lake.storable import MAX_ID_BYTES
+from kogpt2_chat.domain.search.fields import FIELDS_BY_INDEX, TURN_INDEX, IndexName
 from kogpt2_chat.errors import InvalidInput, Unavailable
-from kogpt2_chat.ports import Row
+from kogpt2_chat.ports import Documents, PutResult, Refusal, Row
 from kogpt2_chat.settings import Settings
 
-INDEX: Final = "kogpt2-turns"
-_BATCH: Final = 500
-_RETRIES: Final = 6
+_MAX_BATCH: Final = 500
+_SCAN_BATCH: Final = 1000
+_SCROLL_KEPT: Final = "5m"
+_ATTEMPTS: Final = 7
 _FIRST_DELAY_S: Final = 0.5
-_TOO_MANY_REQUESTS, _SERVER_ERROR, _NOT_FOUND, _BAD_REQUEST = 429, 500, 404, 400
-_TYPE_BY_KIND: Final[Mapping[str, dict[str, object]]] = {
-    "string": {"type": "keyword", "ignore_above": 1024},
-    "long": {"type": "long"},
-    "bool": {"type": "boolean"},
-    "time": {"type": "date"},
-    "longs": {"type": "long", "index": False},
-}
-# Full-text search covers the texts. Extra data that a client sent is stored but not indexed.
-_TYPE_BY_COLUMN: Final[Mapping[str, dict[str, object]]] = {
-    "text": {"type": "text", "analyzer": "standard"},
-    "answer": {"type": "text", "analyzer": "standard", "fields": {"exact": {"type": "keyword", "ignore_above": 1024}}},
-    "decoding": {"type": "keyword", "index": False, "doc_values": False},
-    "extra": {"type": "keyword", "index": False, "doc_values": False},
-    "date": {"type": "date", "format": "yyyy-MM-dd"},
-}
+_LONGEST_DELAY_S: Final = 16.0
+_FAILED, _BLOCKED, _NOT_FOUND, _TOO_LARGE, _TOO_MANY_REQUESTS, _SERVER_ERROR = 400, 403, 404, 413, 429, 500
+_NO_INDEX: Final = "index_not_found_exception"
+_BLOCK: Final = "cluster_block_exception"
+_FIELD: Final = re.compile(r"(?:field|introduction of) \[([\w.]{1,100})\]", re.ASCII)
+
+T = TypeVar("T")
 
 
 class _NotAccepted(Exception):
-    """The server was too busy for some documents, or did not answer."""
+    """The server did not answer, or was not able to take some documents now."""
 
 
 class ElasticIndex:
-    """The index of turns on an Elasticsearch server."""
+    """The port Index on an Elasticsearch 7 server.
 
-    def __init__(self, settings: Settings, name: str = INDEX) -> None:
+    Args:
+        settings: the server, the login and the size of a request.
+        prefix: precedes the name of each index; tests use it.
+        sleep: waits for some seconds between two attempts; may raise an exception to end them.
+        attempts: how often a write is tried before it is reported as unavailable.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        prefix: str = "",
+        sleep: Callable[[float], object] = default_sleep,
+        attempts: int = _ATTEMPTS,
+    ) -> None:
         elastic = settings.elastic
-        self._name = name
+        self._prefix = prefix
+        self._sleep = sleep
+        self._attempts = attempts
+        self._max_bytes = int(elastic.batch_mb * 1024 * 1024)
         self._url = settings.elastic_url
         self._client = Elasticsearch(
             self._url,
@@ -60,183 +72,289 @@ class ElasticIndex:
 
     def ensure(self) -> None:
         """See :meth:`kogpt2_chat.ports.Index.ensure`."""
-        properties = {name: _TYPE_BY_COLUMN.get(name, _TYPE_BY_KIND[kind]) for name, kind in TURNS.columns.items()}
+        for index in FIELDS_BY_INDEX:
+            self._ensure(index)
+
+    def index_id(self, index: IndexName) -> str | None:
+        """See :meth:`kogpt2_chat.ports.Index.index_id`."""
+        name = self._name(index)
+        found = self._call("describe an index", lambda: self._client.indices.get_settings(index=name), missing={})
+        return str(found[name]["settings"]["index"]["uuid"]) if name in found else None
+
+    def put(self, index: IndexName, documents: Documents) -> PutResult:
+        """Write documents in bulk. Only those that the server was too busy for are sent again.
+
+        Args:
+            index: the index.
+            documents: the documents, with their ids.
+
+        Returns:
+            The number of accepted documents, and the refused ones.
+
+        Raises:
+            Unavailable: the last attempt did not get all of them accepted; calling again is safe.
+        """
+        accepted, refused = 0, list[Refusal]()
+        for batch in batches(entries(documents), most=_MAX_BATCH, max_bytes=self._max_bytes):
+            found = self._put_batch(index, batch)
+            refused += found
+            accepted += len(batch) - len(found)
+        return PutResult(accepted=accepted, refused=tuple(refused))
+
+    def remove(self, index: IndexName, ids: Sequence[str]) -> None:
+        """Remove documents in bulk.
+
+        Raises:
+            Unavailable: the server did not remove all of them; calling again is safe.
+        """
+        for start in range(0, len(ids), _MAX_BATCH):
+            batch = [{"delete": {"_id": document_id}} for document_id in ids[start : start + _MAX_BATCH]]
+            self._retried(partial(self._remove_batch, index, batch))
+
+    def find(self, index: IndexName, document_id: str) -> Row | None:
+        """See :meth:`kogpt2_chat.ports.Index.find`."""
+        return self.find_many(index, [document_id]).get(document_id)
+
+    def find_many(self, index: IndexName, ids: Sequence[str]) -> Mapping[str, Row]:
+        """See :meth:`kogpt2_chat.ports.Index.find_many`."""
+        found: dict[str, Row] = {}
+        name = self._name(index)
+        for start in range(0, len(ids), _MAX_BATCH):
+            batch = list(ids[start : start + _MAX_BATCH])
+            reply = self._call("return documents", partial(self._client.mget, index=name, ids=batch), missing={})
+            found |= {entry["_id"]: entry["_source"] for entry in reply.get("docs", ()) if entry.get("found")}
+        return found
+
+    def scan(self, index: IndexName, fields: Sequence[str] = ()) -> Iterator[tuple[str, Row]]:
+        """Yield every document's id with some of its fields; the server keeps the reading open for five minutes a page.
+
+        Args:
+            index: the index.
+            fields: the fields to return; by default none.
+
+        Yields:
+            Ids with fields.
+        """
+        name = self._name(index)
+        what = "list documents"
+        self._call(what, lambda: self._client.indices.refresh(index=name), missing={})
+        reply = self._call(
+            what,
+            lambda: self._client.search(
+                index=name, scroll=_SCROLL_KEPT, size=_SCAN_BATCH, sort="_doc", source=list(fields) or False
+            ),
+            missing={},
+        )
+        scroll_id = reply.get("_scroll_id")
         try:
-            if self._client.indices.exists(index=self._name):
-                self._add_fields(properties)
-            else:
-                self._client.indices.create(
-                    index=self._name,
-                    mappings={"dynamic": "strict", "properties": properties},
-                    settings={"number_of_shards": 1, "auto_expand_replicas": "0-1"},
-                )
+            while hits := (reply["hits"]["hits"] if scroll_id else ()):
+                yield from ((hit["_id"], hit.get("_source", {})) for hit in hits)
+                reply = self._call(what, partial(self._client.scroll, scroll_id=scroll_id, scroll=_SCROLL_KEPT))
+                scroll_id = reply["_scroll_id"]
+        finally:
+            if scroll_id:
+                self._call(what, lambda: self._client.clear_scroll(scroll_id=scroll_id), missing={})
+
+    def count(self, index: IndexName, bot: str | None = None) -> int:
+        """See :meth:`kogpt2_chat.ports.Index.count`."""
+        name = self._name(index)
+        query = {"match_all": {}} if bot is None else {"term": {"bot": bot}}
+        self._call("refresh", lambda: self._client.indices.refresh(index=name), missing={})
+        reply = self._call("count", lambda: self._client.count(index=name, query=query), missing={"count": 0})
+        return int(reply["count"])
+
+    def clear(self, index: IndexName) -> None:
+        """Delete an index and create it again."""
+        name = self._name(index)
+        self._call("clear the index", lambda: self._client.indices.delete(index=name, ignore_unavailable=True))
+        self._ensure(index)
+
+    def _name(self, index: IndexName) -> str:
+        return f"{self._prefix}{index}"
+
+    def _ensure(self, index: IndexName) -> None:
+        name = self._name(index)
+        mapping = {"dynamic": "strict", "properties": FIELDS_BY_INDEX[index]}
+        settings = {"number_of_shards": 1, "auto_expand_replicas": "0-1"}
+        indices = self._client.indices
+        # Between the deletion of an index and its creation, a write must not create one with a guessed mapping.
+        self._call(
+            "store the index template",
+            lambda: indices.put_index_template(
+                name=name,
+                index_patterns=[name],
+                template={"settings": settings, "mappings": mapping},
+                allow_auto_create=False,
+            ),
+        )
+        if self._call("find the index", lambda: indices.exists(index=name)):
+            self._call("describe the index", lambda: self._add_fields(name, FIELDS_BY_INDEX[index]))
+            return
+        try:
+            indices.create(index=name, mappings=mapping, settings=settings)
         except ApiError as error:
             if error.error != "resource_already_exists_exception":
                 raise self._refused("create the index", error) from error
         except TransportError as error:
             raise self._unavailable(error) from error
 
-    def _add_fields(self, properties: Mapping[str, Mapping[str, object]]) -> None:
+    def _add_fields(self, name: str, properties: Mapping[str, Mapping[str, object]]) -> None:
         """Add missing fields, and keep the unknown fields of a later release.
 
         Raises:
             InvalidInput: a field has a different type. Otherwise every document would be refused.
         """
-        (index,) = self._client.indices.get_mapping(index=self._name).values()
+        (index,) = self._client.indices.get_mapping(index=name).values()
         found: Mapping[str, Mapping[str, object]] = index["mappings"].get("properties", {})
         faults = [
-            f"`{name}` is {found[name].get('type')}, expected {wanted['type']}"
-            for name, wanted in properties.items()
-            if name in found and found[name].get("type") != wanted["type"]
+            f"`{field}` is {found[field].get('type')}, expected {wanted['type']}"
+            for field, wanted in properties.items()
+            if field in found and found[field].get("type") != wanted["type"]
         ]
         if faults:
             raise InvalidInput(
-                f"Elasticsearch {self._url}: index {self._name} has fields that this release cannot use: "
-                f"{'; '.join(faults)}; `kogpt2-chat index --rebuild` recreates it from the lake"
+                f"Elasticsearch {self._url}: index {name} has fields that this release cannot use: "
+                f"{'; '.join(faults)}; {_again(name)}"
             )
-        missing = {name: wanted for name, wanted in properties.items() if name not in found}
+        missing = {field: wanted for field, wanted in properties.items() if field not in found}
         if missing:
-            self._client.indices.put_mapping(index=self._name, properties=missing)
+            self._client.indices.put_mapping(index=name, properties=missing)
 
-    def put(self, documents: Iterable[Row]) -> int:
-        """Index documents in bulk, and resend those that the server was too busy for.
-
-        Raises:
-            Unavailable: the last retry did not get all of them accepted; calling again is safe.
-        """
-        iterator = iter(documents)
-        count = 0
-        while batch := list(islice(iterator, _BATCH)):
-            self._put_batch(batch)
-            count += len(batch)
-        return count
-
-    def remove(self, turn_ids: Sequence[str]) -> None:
-        """Remove documents in bulk; ignore an index that does not exist.
-
-        Raises:
-            Unavailable: the server did not remove all of them; calling again is safe.
-        """
-        for start in range(0, len(turn_ids), _BATCH):
-            batch = turn_ids[start : start + _BATCH]
-            try:
-                reply = self._client.bulk(
-                    operations=[{"delete": {"_index": self._name, "_id": turn_id}} for turn_id in batch]
-                )
-            except ApiError as error:
-                raise self._refused("remove documents", error) from error
-            except TransportError as error:
-                raise self._unavailable(error) from error
-            left = [item for item in reply["items"] if not _is_removed(int(item["delete"]["status"]))]
-            if left:
-                raise Unavailable(
-                    f"Elasticsearch {self._url}: {len(left)} documents could not be removed: run `index` again"
-                )
-
-    def find(self, turn_id: str) -> Row | None:
-        """See :meth:`kogpt2_chat.ports.Index.find`; without an index, return None."""
-        try:
-            return dict(self._client.get(index=self._name, id=turn_id)["_source"])
-        except ApiError as error:
-            if error.status_code == _NOT_FOUND:
-                return None
-            raise self._refused("return a document", error) from error
-        except TransportError as error:
-            raise self._unavailable(error) from error
-
-    def count(self, bot: str | None = None) -> int:
-        """See :meth:`kogpt2_chat.ports.Index.count`; without an index, return 0."""
-        query = {"match_all": {}} if bot is None else {"term": {"bot": bot}}
-        try:
-            self._client.indices.refresh(index=self._name)
-            return int(self._client.count(index=self._name, query=query)["count"])
-        except ApiError as error:
-            if error.status_code == _NOT_FOUND:
-                return 0
-            raise self._refused("count", error) from error
-        except TransportError as error:
-            raise self._unavailable(error) from error
-
-    def clear(self) -> None:
-        """Delete the index and create it again."""
-        try:
-            self._client.indices.delete(index=self._name, ignore_unavailable=True)
-        except ApiError as error:
-            raise self._refused("clear the index", error) from error
-        except TransportError as error:
-            raise self._unavailable(error) from error
-        self.ensure()
-
-    def _put_batch(self, batch: Sequence[Row]) -> None:
-        left, reason = list(batch), "busy"
+    def _put_batch(self, index: IndexName, batch: Sequence[Entry]) -> list[Refusal]:
+        """Write one batch, and return the documents that were refused."""
+        refused = [
+            Refusal(document_id=entry.document_id, reason=f"its id does not have 1 to {MAX_ID_BYTES} bytes")
+            for entry in batch
+            if not _is_id(entry.document_id)
+        ]
+        left = [entry for entry in batch if _is_id(entry.document_id)]
 
         def send() -> None:
-            nonlocal left, reason
-            try:
-                reply = self._client.bulk(operations=_operations(self._name, left))
-            except ApiError as error:
-                if not _is_transient(error.status_code):
-                    raise self._refused("index", error) from error
-                reason = str(error)
-                raise _NotAccepted from error
-            except TransportError as error:
-                reason = str(error)
-                raise _NotAccepted from error
-            left = self._to_resend(left, reply["items"])
+            nonlocal left, refused
+            if not left:
+                return
+            left, new, kinds = self._send(index, left)
+            refused += new
             if left:
-                raise _NotAccepted
+                why = ", ".join(sorted(kinds))
+                raise _NotAccepted(f"{len(left)} of {len(batch)} documents were not accepted ({why})")
+
+        self._retried(send)
+        return refused
+
+    def _send(self, index: IndexName, batch: Sequence[Entry]) -> tuple[list[Entry], list[Refusal], set[str]]:
+        """Send one request.
+
+        Returns:
+            The documents to send again, those that were refused, and the kinds of errors of the former.
+        """
+        lines = [part for entry in batch for part in ({"index": {"_id": entry.document_id}}, entry.source)]
+        try:
+            reply = self._bulk(index, lines)
+        except ApiError as error:
+            if error.status_code != _TOO_LARGE:
+                raise
+            if len(batch) == 1:
+                return [], [Refusal(document_id=batch[0].document_id, reason="larger than the server accepts")], set()
+            halves = (batch[: len(batch) // 2], batch[len(batch) // 2 :])
+            (left, refused, kinds), (more_left, more_refused, more) = (self._send(index, half) for half in halves)
+            return left + more_left, refused + more_refused, kinds | more
+        left, refused, kinds = [], [], set()
+        for entry, item in zip(batch, reply["items"], strict=True):
+            status, cause = int(item["index"]["status"]), item["index"].get("error") or {}
+            if cause.get("type") == _NO_INDEX:
+                self._ensure(index)
+                left.append(entry)
+                kinds.add(_NO_INDEX)
+            elif _is_transient(status, cause.get("type")):
+                left.append(entry)
+                kinds.add(str(cause.get("type") or status))
+            elif status >= _FAILED:
+                refused.append(Refusal(document_id=entry.document_id, reason=_reason(cause)))
+        return left, refused, kinds
+
+    def _remove_batch(self, index: IndexName, operations: Sequence[Mapping[str, Any]]) -> None:
+        reply = self._bulk(index, operations)
+        left = [item for item in reply["items"] if not _is_removed(int(item["delete"]["status"]))]
+        if left:
+            kinds = {str((item["delete"].get("error") or {}).get("type")) for item in left}
+            raise _NotAccepted(f"{len(left)} documents could not be removed ({', '.join(sorted(kinds))})")
+
+    def _bulk(self, index: IndexName, operations: Sequence[Any]) -> Any:
+        return self._client.bulk(index=self._name(index), operations=operations, filter_path="items")
+
+    def _retried(self, call: Callable[[], None]) -> None:
+        """Call until the server takes everything.
+
+        Raises:
+            InvalidInput: the server cannot read the request.
+            Unavailable: the attempts have run out.
+        """
+
+        def attempt() -> None:
+            try:
+                call()
+            except ApiError as error:
+                if not _is_transient(error.status_code, error.error):
+                    raise self._refused("write documents", error) from error
+                raise _NotAccepted(f"{error.status_code} {error.error}") from error
+            except TransportError as error:
+                raise _NotAccepted(f"no answer: {error.message}") from error
 
         try:
             call_with_retries(
-                send,
+                attempt,
                 is_transient=lambda error: isinstance(error, _NotAccepted),
-                attempts=_RETRIES + 1,
+                attempts=self._attempts,
                 first_delay_s=_FIRST_DELAY_S,
+                longest_delay_s=_LONGEST_DELAY_S,
+                sleep=self._sleep,
             )
         except _NotAccepted as error:
             raise Unavailable(
-                f"Elasticsearch {self._url}: {len(left)} of {len(batch)} documents were not accepted in {_RETRIES + 1} "
-                f"attempts ({reason}); run `index` again later, nothing is lost"
+                f"Elasticsearch {self._url}: {error}, in {self._attempts} attempts; try again later, nothing is lost"
             ) from error
 
-    def _to_resend(self, sent: Sequence[Row], items: Sequence[Mapping[str, Any]]) -> list[Row]:
-        """Return the documents to resend; raise if a document does not fit the mapping."""
-        left = []
-        for document, item in zip(sent, items, strict=True):
-            status = int(item["index"]["status"])
-            if _is_transient(status):
-                left.append(document)
-            elif status >= 400:  # noqa: PLR2004
-                cause = item["index"]["error"]
-                raise InvalidInput(
-                    f"Elasticsearch {self._url} refused turn {document['turn_id']}: {cause['type']}: {cause['reason']}"
-                )
-        return left
+    def _call(self, what: str, call: Callable[[], T], missing: T | None = None) -> Any:
+        """Call the server, and return ``missing`` if there is no such index, unless it is None."""
+        try:
+            return call()
+        except ApiError as error:
+            if error.status_code == _NOT_FOUND and missing is not None:
+                return missing
+            raise self._refused(what, error) from error
+        except TransportError as error:
+            raise self._unavailable(error) from error
 
     def _refused(self, what: str, error: ApiError) -> Unavailable | InvalidInput:
-        kind = InvalidInput if error.status_code == _BAD_REQUEST else Unavailable  # a retry would fail again
+        kind = InvalidInput if error.status_code == _FAILED else Unavailable  # a retry would fail again
         return kind(f"Elasticsearch {self._url} refused to {what}: {error.status_code} {error.error}")
 
     def _unavailable(self, error: TransportError) -> Unavailable:
         return Unavailable(f"Elasticsearch {self._url} did not answer: {error.message}; is it running?")
 
 
+def _again(name: str) -> str:
+    """Return how an index is made again."""
+    if name == TURN_INDEX:
+        return "`kogpt2-chat index --rebuild` recreates it from the lake"
+    return "delete it: the indexer creates it again and fills it from Kafka"
+
+
+def _is_id(document_id: str) -> bool:
+    return 0 < len(document_id.encode("utf-8", "replace")) <= MAX_ID_BYTES
+
+
 def _is_removed(status: int) -> bool:
-    return status < 300 or status == _NOT_FOUND  # noqa: PLR2004
+    return status < _FAILED or status == _NOT_FOUND
 
 
-def _is_transient(status: int) -> bool:
-    return status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
+def _is_transient(status: int, kind: str | None) -> bool:
+    """Check whether a write may succeed later: the server is busy, out of order, or writes are blocked."""
+    return status in (_TOO_MANY_REQUESTS, _NOT_FOUND) or status >= _SERVER_ERROR or kind == _BLOCK
 
 
-def _operations(name: str, documents: Iterable[Row]) -> list[dict[str, object]]:
-    return [line for document in documents for line in _lines(name, document)]
-
-
-def _lines(name: str, document: Row) -> Iterator[dict[str, object]]:
-    yield {"index": {"_index": name, "_id": document["turn_id"]}}
-    yield {
-        field: value.isoformat() if isinstance(value, datetime) else value
-        for field, value in document.items()
-        if value is not None
-    }
+def _reason(cause: Mapping[str, Any]) -> str:
+    """Return the kind of an error and the field, without the server's message, which quotes the value."""
+    field = _FIELD.search(str(cause.get("reason") or ""))
+    return f"{cause.get('type')}{f' in `{field[1]}`' if field else ''}"

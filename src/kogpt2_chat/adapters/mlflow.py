@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import requests
 from mlflow import MlflowClient
@@ -21,11 +22,12 @@ from mlflow.exceptions import MlflowException
 
 from kogpt2_chat.domain.chat.bots import BOT_BY_ID
 from kogpt2_chat.errors import InvalidInput, KogptChatError, NotFound, Unavailable
-from kogpt2_chat.ports import Alias, ModelVersion
+from kogpt2_chat.ports import Alias, ModelVersion, TrainingRun
 from kogpt2_chat.settings import Mlflow, Settings
 
 MAX_PARAMS: Final = 100  # per log_batch call, a limit of the server
 MAX_TAG: Final = 5000
+MAX_DESCRIPTION: Final = 5000  # a column of the server's database; SQLite does not check it, others refuse
 
 _NOT_FOUND: Final = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"}
 _EXISTS: Final = {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}
@@ -70,6 +72,18 @@ class MlflowRegistry:
         """See :meth:`kogpt2_chat.ports.Registry.end_run`."""
         with self._calling(f"ending run {run_id}"):
             self._client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
+
+    def run(self, run_id: str) -> TrainingRun:
+        """See :meth:`kogpt2_chat.ports.Registry.run`."""
+        with self._calling(f"reading run {run_id}"):
+            found = self._client.get_run(run_id)
+        return TrainingRun(
+            run_id=run_id,
+            started_ms=found.info.start_time,
+            ended_ms=found.info.end_time,
+            metrics=dict(found.data.metrics),
+            page=f"#/experiments/{found.info.experiment_id}/runs/{run_id}",
+        )
 
     def add_version(self, bot: str, run_id: str, path: str, tags: Mapping[str, str]) -> int:
         """See :meth:`kogpt2_chat.ports.Registry.add_version`.
@@ -128,6 +142,11 @@ class MlflowRegistry:
         with self._calling(f"tagging {bot} version {version}"):
             for key, value in _truncated(tags).items():
                 self._client.set_model_version_tag(bot, str(version), key, value)
+
+    def describe(self, bot: str, version: int, text: str) -> None:
+        """See :meth:`kogpt2_chat.ports.Registry.describe`."""
+        with self._calling(f"describing {bot} version {version}"):
+            self._client.update_model_version(bot, str(version), text[:MAX_DESCRIPTION])
 
     def download(self, bot: str, version: int, folder: Path) -> Path:
         """See :meth:`kogpt2_chat.ports.Registry.download`."""
@@ -261,6 +280,8 @@ def _version(found: MlflowVersion, aliases: Mapping[str, int]) -> ModelVersion:
         tags=dict(found.tags),
         aliases=tuple(sorted(alias for alias, target in aliases.items() if target == number)),
         created_ms=int(found.creation_timestamp or 0),
+        description=found.description or "",
+        page=f"#/models/{quote(found.name)}/versions/{number}",
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+from tenacity.nap import sleep as default_sleep
 
 T = TypeVar("T")
 
@@ -16,6 +17,7 @@ def call_with_retries(
     attempts: int,
     first_delay_s: float,
     longest_delay_s: float = math.inf,
+    sleep: Callable[[float], object] = default_sleep,
 ) -> T:
     """Call until a call succeeds or the attempts run out; the pauses between attempts double, up to a maximum.
 
@@ -25,6 +27,7 @@ def call_with_retries(
         attempts: maximum number of calls, at least 1.
         first_delay_s: pause before the second attempt.
         longest_delay_s: maximum pause.
+        sleep: waits for some seconds. An exception that it raises ends the attempts.
 
     Returns:
         The result of the first successful call.
@@ -32,10 +35,15 @@ def call_with_retries(
     Raises:
         BaseException: the error of the last attempt, unchanged.
     """
+
+    def pause(seconds: float) -> None:
+        sleep(seconds)
+
     retrying = Retrying(
         retry=retry_if_exception(is_transient),
         stop=stop_after_attempt(attempts),
         wait=wait_exponential(multiplier=first_delay_s, max=longest_delay_s),
         reraise=True,
+        sleep=pause,
     )
     return retrying(call)

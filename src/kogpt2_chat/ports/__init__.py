@@ -16,10 +16,12 @@ from kogpt2_chat.ports.kafka import (
     Topics,
     TransactionalConsumer,
 )
-from kogpt2_chat.ports.lake import Files, Index, Row, Tables
-from kogpt2_chat.ports.learning import Alias, ModelVersion, Registry, SparkJobs
+from kogpt2_chat.ports.lake import Files, Partition, Row, TableChanges, Tables
+from kogpt2_chat.ports.learning import Alias, ModelVersion, Registry, SparkJobs, TrainingRun
+from kogpt2_chat.ports.search import Documents, Index, PutResult, Refusal, Search
 
 __all__ = [
-    "Alias", "Assignment", "Batch", "Files", "Follower", "GroupMember", "Index", "ModelVersion", "Outgoing",
-    "PublishResult", "Record", "Registry", "Row", "SparkJobs", "Tables", "Topics", "TransactionalConsumer",
+    "Alias", "Assignment", "Batch", "Documents", "Files", "Follower", "GroupMember", "Index", "ModelVersion",
+    "Outgoing", "Partition", "PublishResult", "PutResult", "Record", "Refusal", "Registry", "Row", "Search",
+    "SparkJobs", "TableChanges", "Tables", "Topics", "TrainingRun", "TransactionalConsumer",
 ]  # fmt: skip

@@ -101,6 +101,13 @@ class Topics(Protocol):
         """Return the offset after the last committed record of each partition (``read_committed``)."""
         ...
 
+    def committed_positions(self, topic: str, group: str) -> dict[int, int]:
+        """Return the positions that a consumer group has committed, of each partition that has one.
+
+        A topic that does not exist has none.
+        """
+        ...
+
     def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
         """Yield the committed records with ``start <= offset < end``, in order; not every offset has a record.
 
@@ -109,13 +116,17 @@ class Topics(Protocol):
         """
         ...
 
-    def follow(self, topics: Iterable[str], *, from_end: bool = True) -> Follower:
+    def follow(
+        self, topics: Iterable[str], *, from_end: bool = True, positions: Mapping[tuple[str, int], int] | None = None
+    ) -> Follower:
         """Open a follower of several topics. Close it after use.
 
         Args:
             topics: the topics.
             from_end: whether to start after the last committed record of each partition, instead of at the first
                 retained one. Records that are sent after this call returns are never missed.
+            positions: other positions to start at, by topic and partition. If the partition does not reach so far, or
+                no longer has that offset, the follower starts at the first retained record.
 
         Raises:
             NotFound: a topic does not exist.

@@ -1,10 +1,28 @@
-"""The ports of the lake: files on HDFS, the Delta tables stored there, and the search index derived from them."""
+"""The ports of the lake: files on HDFS, and the Delta tables stored there."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 Row = Mapping[str, object]
+Partition = tuple[str, ...]
+"""The values of a table's partition columns, in the order of the table's ``partition_by``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableChanges:
+    """Where a table has changed since a mark.
+
+    Attributes:
+        mark: stands for the present rows of the table; empty if it does not exist. Store it for the next call.
+        table_version: the table version of ``mark``; None if the table does not exist.
+        partitions: the partitions that gained or lost rows; None if it is not known, and all may have changed.
+    """
+
+    mark: str
+    table_version: int | None
+    partitions: frozenset[Partition] | None
 
 
 class Files(Protocol):
@@ -113,42 +131,51 @@ class Tables(Protocol):
         """
         ...
 
+    def of_turns(self, table: str, turn_ids: Sequence[str], columns: Sequence[str]) -> list[dict[str, object]]:
+        """Return the rows about some turns, from the newest table version. The table must have the column ``turn_id``.
 
-class Index(Protocol):
-    """The search index of turns. It is derived data and can be rebuilt from the lake at any time.
-
-    Every method may be repeated after an error, and raises ``Unavailable`` if the server does not answer.
-    """
-
-    def ensure(self) -> None:
-        """Create the index with its strict mapping, or add the fields that an existing index lacks.
-
-        Raises:
-            InvalidInput: an existing index has another mapping.
+        Only the matching rows are kept in memory. Missing columns and a missing table are treated as in ``read``.
         """
         ...
 
-    def put(self, documents: Iterable[Row]) -> int:
-        """Index documents by their ``turn_id``; return how many. A document replaces the one with its id.
+    def batches(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        *,
+        table_version: int | None = None,
+        partitions: Collection[Partition] | None = None,
+        size: int = 1000,
+    ) -> Iterator[list[dict[str, object]]]:
+        """Yield the rows that :meth:`read` returns, in batches, so that memory does not grow with the table.
+
+        The partitions are sorted. The rows of a partition have no defined order, and no batch has rows of two
+        partitions.
+
+        Args:
+            table: the table.
+            columns: names of columns; all by default.
+            table_version: the newest by default.
+            partitions: the partitions to read; all by default. Ones without rows are ignored. No others are read.
+            size: maximum number of rows in a batch.
 
         Raises:
-            InvalidInput: a document does not fit the mapping.
-            Unavailable: the server did not accept all of them.
+            Unavailable: HDFS did not answer. In the middle of a partition, this is not retried.
         """
         ...
 
-    def remove(self, turn_ids: Sequence[str]) -> None:
-        """Remove documents; ignore ids that are not in the index."""
+    def partitions(self, table: str, table_version: int | None = None) -> list[Partition]:
+        """Return the partitions that have rows, sorted; empty if the table does not exist."""
         ...
 
-    def find(self, turn_id: str) -> Row | None:
-        """Return a turn's document as JSON values (times as text, without nulls); None if there is none."""
-        ...
+    def changes(self, table: str, since: str) -> TableChanges:
+        """Return the present mark of a table, and which partitions gained or lost rows since an earlier mark.
 
-    def count(self, bot: str | None = None) -> int:
-        """Refresh the index and count its documents, of one bot or of all."""
-        ...
+        The cost depends on the number of commits since then. Files that were only compacted do not count as changes.
 
-    def clear(self) -> None:
-        """Delete every document, before a rebuild."""
+        Args:
+            table: the table.
+            since: a mark of an earlier call. If it is empty or of another table, or the table no longer has the
+                commits since then, the changed partitions are not known.
+        """
         ...

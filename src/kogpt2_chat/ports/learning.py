@@ -31,6 +31,8 @@ class ModelVersion:
         tags: facts about it, e.g. the gate's decision.
         aliases: the aliases that point to it.
         created_ms: Unix milliseconds.
+        description: Markdown; empty if it has none.
+        page: its page, relative to the registry's address.
     """
 
     bot: str
@@ -39,6 +41,25 @@ class ModelVersion:
     tags: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     created_ms: int = 0
+    description: str = ""
+    page: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRun:
+    """A run of a training.
+
+    Attributes:
+        started_ms: Unix milliseconds; None if unknown. So is ``ended_ms``, also while the run runs.
+        metrics: the last value of each metric.
+        page: its page, relative to the registry's address.
+    """
+
+    run_id: str
+    started_ms: int | None
+    ended_ms: int | None
+    metrics: Mapping[str, float]
+    page: str
 
 
 class Registry(Protocol):
@@ -66,6 +87,10 @@ class Registry(Protocol):
 
     def end_run(self, run_id: str, *, failed: bool = False) -> None:
         """End a run as finished or failed."""
+        ...
+
+    def run(self, run_id: str) -> TrainingRun:
+        """Return what is known about a run."""
         ...
 
     def add_version(self, bot: str, run_id: str, path: str, tags: Mapping[str, str]) -> int:
@@ -104,6 +129,10 @@ class Registry(Protocol):
 
     def tag(self, bot: str, version: int, tags: Mapping[str, str]) -> None:
         """Add or replace tags of a version; values are cut at 5000 characters."""
+        ...
+
+    def describe(self, bot: str, version: int, text: str) -> None:
+        """Replace a version's description, which is Markdown; it is cut at 5000 characters."""
         ...
 
     def download(self, bot: str, version: int, folder: Path) -> Path:

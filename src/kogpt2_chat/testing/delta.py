@@ -1,10 +1,11 @@
 """Delta tables in memory. The double passes the contract suite of :class:`kogpt2_chat.ports.Tables`."""
 
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from kogpt2_chat.domain.lake.layout import TABLE_BY_NAME
 from kogpt2_chat.errors import PlanOutdated
-from kogpt2_chat.ports import Row
+from kogpt2_chat.ports import Partition, Row, TableChanges
 
 
 class InMemoryTables:
@@ -12,9 +13,12 @@ class InMemoryTables:
 
     Attributes:
         before_commit: called between an append's check and its commit, so that a test can run a concurrent writer.
+        partitions_read: the partitions that :meth:`batches` has read, in order.
     """
 
     def __init__(self) -> None:
+        self._id = uuid.uuid4().hex
+        self.partitions_read: list[Partition] = []
         self._table_versions: dict[str, list[list[dict[str, object]]]] = {}
         self._positions: dict[str, dict[str, int]] = {}
         self.before_commit: Callable[[], None] = lambda: None
@@ -65,6 +69,48 @@ class InMemoryTables:
         rows = versions[-1 if table_version is None else table_version]
         return [{name: row[name] for name in (columns or row)} for row in rows]
 
+    def batches(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        *,
+        table_version: int | None = None,
+        partitions: Collection[Partition] | None = None,
+        size: int = 1000,
+    ) -> Iterator[list[dict[str, object]]]:
+        """See :meth:`kogpt2_chat.ports.Tables.batches`."""
+        for partition in self.partitions(table, table_version):
+            if partitions is None or partition in partitions:
+                self.partitions_read.append(partition)
+                rows = [row for row in self.read(table, None, table_version) if _partition(table, row) == partition]
+                for start in range(0, len(rows), size):
+                    yield [{name: row[name] for name in (columns or row)} for row in rows[start : start + size]]
+
+    def partitions(self, table: str, table_version: int | None = None) -> list[Partition]:
+        """See :meth:`kogpt2_chat.ports.Tables.partitions`."""
+        return sorted({_partition(table, row) for row in self.read(table, None, table_version)})
+
+    def changes(self, table: str, since: str) -> TableChanges:
+        """See :meth:`kogpt2_chat.ports.Tables.changes`."""
+        newest = self.table_version(table)
+        if newest is None:
+            return TableChanges(mark="", table_version=None, partitions=None)
+        known_id, _, version = since.rpartition(":")
+        partitions = None
+        if known_id == self._id and int(version) <= newest:
+            before = len(self._table_versions[table][int(version)])
+            partitions = frozenset(_partition(table, row) for row in self.read(table)[before:])
+        return TableChanges(mark=f"{self._id}:{newest}", table_version=newest, partitions=partitions)
+
+    def of_turns(self, table: str, turn_ids: Sequence[str], columns: Sequence[str]) -> list[dict[str, object]]:
+        """See :meth:`kogpt2_chat.ports.Tables.of_turns`."""
+        found = self.read(table, list({*columns, "turn_id"}))
+        return [{name: row[name] for name in columns} for row in found if row["turn_id"] in turn_ids]
+
 
 def _has_passed(committed: Mapping[str, int], positions: Mapping[str, int]) -> bool:
     return all(committed.get(app_id, -1) >= end for app_id, end in positions.items())
+
+
+def _partition(table: str, row: Row) -> Partition:
+    return tuple(str(row[name]) for name in TABLE_BY_NAME[table].partition_by)

@@ -59,6 +59,7 @@ class ScriptedEngine:
         steps_by_id: a different number of steps for some request ids.
         sampled: the sampling settings of each request that has any, by request id.
         logprob: the mean log-probability that every answer reports.
+        decode_s: how long the decoding of every answer took.
     """
 
     def __init__(self, steps: int = 1, stop_reason: StopReason = "end") -> None:
@@ -67,6 +68,7 @@ class ScriptedEngine:
         self.sampled: dict[str, Sampling] = {}
         self.stop_reason: StopReason = stop_reason
         self.logprob = 0.0
+        self.decode_s = 0.0
         self._left: dict[str, int] = {}
         self._answers: dict[str, tuple[int, ...]] = {}
 
@@ -125,6 +127,7 @@ class ScriptedEngine:
                         token_ids=self._answers.pop(request_id),
                         stop_reason=reason,
                         logprob=self.logprob,
+                        decode_s=None if late else self.decode_s,
                     )
                 )
         return finished

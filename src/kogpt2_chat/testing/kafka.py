@@ -149,20 +149,38 @@ class InMemoryTopics:
         """Return the offset after the last record or marker of each partition."""
         return {number: self._broker.log(topic, number).end for number in range(self._partitions(topic))}
 
+    def committed_positions(self, topic: str, group: str) -> dict[int, int]:
+        """Return the positions that the workers have committed. Here all of them are one group, whatever its name."""
+        del group
+        return dict(self._broker.committed) if topic == QUESTION_TOPIC else {}
+
     def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
         """Yield the committed records with ``start <= offset < end``, in order."""
         records = self._broker.log(topic, partition).records
         yield from [records[offset] for offset in sorted(records) if start <= offset < end]
 
-    def follow(self, topics: Iterable[str], *, from_end: bool = True) -> Follower:
+    def follow(
+        self, topics: Iterable[str], *, from_end: bool = True, positions: Mapping[tuple[str, int], int] | None = None
+    ) -> Follower:
         """Open a follower of several topics.
 
         Args:
             topics: the topics.
             from_end: whether to start after the last record of each partition.
+            positions: other positions to start at, by topic and partition.
         """
-        begin = self.end_positions if from_end else self.start_positions
-        return InMemoryFollower(self._broker, {topic: begin(topic) for topic in topics})
+        starts: dict[str, dict[int, int]] = {}
+        for topic in topics:
+            firsts, ends = self.start_positions(topic), self.end_positions(topic)
+            wanted = {number: (positions or {}).get((topic, number)) for number in firsts}
+            begin = {
+                number: at if at is not None else (ends if from_end else firsts)[number]
+                for number, at in wanted.items()
+            }
+            starts[topic] = {
+                number: at if firsts[number] <= at <= ends[number] else firsts[number] for number, at in begin.items()
+            }
+        return InMemoryFollower(self._broker, starts)
 
     def latest_by_key(self, topic: str) -> dict[str, bytes]:
         """Return the last value of each key, without keys that have a tombstone."""

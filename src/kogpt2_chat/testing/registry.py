@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kogpt2_chat.errors import NotFound
-from kogpt2_chat.ports import Alias, ModelVersion
+from kogpt2_chat.ports import Alias, ModelVersion, TrainingRun
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,6 +35,7 @@ class _RegisteredModel:
     paths: dict[int, str] = field(default_factory=dict)
     tags: dict[int, dict[str, str]] = field(default_factory=dict)
     aliases: dict[str, int] = field(default_factory=dict)
+    descriptions: dict[int, str] = field(default_factory=dict)
 
 
 class InMemoryRegistry:
@@ -78,6 +79,17 @@ class InMemoryRegistry:
         """See :meth:`kogpt2_chat.ports.Registry.end_run`."""
         self._run(run_id).state = "FAILED" if failed else "FINISHED"
 
+    def run(self, run_id: str) -> TrainingRun:
+        """See :meth:`kogpt2_chat.ports.Registry.run`. A run's times are not recorded."""
+        run = self._run(run_id)
+        return TrainingRun(
+            run_id=run_id,
+            started_ms=None,
+            ended_ms=None,
+            metrics={name: values[-1] for name, values in run.metrics.items()},
+            page=f"#/runs/{run_id}",
+        )
+
     def add_version(self, bot: str, run_id: str, path: str, tags: Mapping[str, str]) -> int:
         """See :meth:`kogpt2_chat.ports.Registry.add_version`."""
         with self._lock:
@@ -110,6 +122,8 @@ class InMemoryRegistry:
                 tags=dict(model.tags[version]),
                 aliases=tuple(sorted(alias for alias, number in model.aliases.items() if number == version)),
                 created_ms=known.created_ms,
+                description=model.descriptions.get(version, ""),
+                page=f"#/models/{bot}/versions/{version}",
             )
 
     def by_alias(self, bot: str, alias: Alias) -> ModelVersion | None:
@@ -130,6 +144,11 @@ class InMemoryRegistry:
         """See :meth:`kogpt2_chat.ports.Registry.tag`."""
         with self._lock:
             self._model(bot, version).tags[version].update({key: value[:5000] for key, value in tags.items()})
+
+    def describe(self, bot: str, version: int, text: str) -> None:
+        """See :meth:`kogpt2_chat.ports.Registry.describe`."""
+        with self._lock:
+            self._model(bot, version).descriptions[version] = text[:5000]
 
     def download(self, bot: str, version: int, folder: Path) -> Path:
         """See :meth:`kogpt2_chat.ports.Registry.download`."""

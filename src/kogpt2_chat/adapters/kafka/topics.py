@@ -126,6 +126,13 @@ class KafkaTopics:
             found = consumer.end_offsets(self._partitions(consumer, topic))
         return {partition.partition: offset for partition, offset in sorted(found.items())}
 
+    @_raises_unavailable
+    def committed_positions(self, topic: str, group: str) -> dict[int, int]:
+        """Return the positions that a consumer group has committed, of each partition that has one."""
+        with self._lock, closing(KafkaAdminClient(**connection(self._settings))) as admin:
+            found = admin.list_group_offsets(group).get(group, {})
+        return {at.partition: kept.offset for at, kept in sorted(found.items()) if at.topic == topic}
+
     def read(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
         """Yield the committed records of an offset range, in order.
 
@@ -151,20 +158,26 @@ class KafkaTopics:
             raise Unavailable(f"Kafka failed while reading {topic}-{partition}: {error}") from error
 
     @_raises_unavailable
-    def follow(self, topics: Iterable[str], *, from_end: bool = True) -> Follower:
+    def follow(
+        self, topics: Iterable[str], *, from_end: bool = True, positions: Mapping[tuple[str, int], int] | None = None
+    ) -> Follower:
         """Open a follower of several topics, with its own connection.
 
         Args:
             topics: the topics.
             from_end: whether to start after the last committed records instead of at the first retained ones.
+            positions: other positions to start at, by topic and partition.
         """
         consumer = self._new_consumer()
         try:
             partitions = [where for topic in dict.fromkeys(topics) for where in self._partitions(consumer, topic)]
             consumer.assign(partitions)
-            starts = consumer.end_offsets(partitions) if from_end else consumer.beginning_offsets(partitions)
-            for where, offset in starts.items():
-                consumer.seek(where, offset)
+            ends, firsts = consumer.end_offsets(partitions), consumer.beginning_offsets(partitions)
+            for where in partitions:
+                wanted = (positions or {}).get((where.topic, where.partition))
+                if wanted is None:
+                    wanted = ends[where] if from_end else firsts[where]
+                consumer.seek(where, wanted if firsts[where] <= wanted <= ends[where] else firsts[where])
         except BaseException:
             consumer.close()
             raise
