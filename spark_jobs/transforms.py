@@ -20,6 +20,7 @@ from pyspark.sql.types import StructType
 from kogpt2_chat.domain.learning.cleaning import clean, phrase_key, reject_reason
 from kogpt2_chat.domain.learning.dataset import (
     DISPLACED,
+    HASHED_COLUMNS,
     SOURCES,
     PairKeys,
     Proposal,
@@ -33,7 +34,6 @@ from spark_jobs import schemas
 from spark_jobs.tokens import AnswerTokens
 
 ArrowRows = Callable[[dict[str, Any]], dict[str, Any]]
-_HASHED = [name for name in schemas.DATASET.names if name not in {"bot", "row_hash"}]
 
 
 def clean_texts(proposals: DataFrame, tokens: AnswerTokens | None = None) -> DataFrame:
@@ -89,7 +89,7 @@ def place_rows(examined: DataFrame, rules: Rules) -> DataFrame:
         ]
         for row, spot in zip(rows, assign_splits(pairs), strict=True):
             row.update(asdict(spot), weight=weight_of(row["source"], rules))
-            row["row_hash"] = row_hash([row[name] for name in _HASHED])
+            row["row_hash"] = row_hash([row[name] for name in HASHED_COLUMNS])
         return pa.Table.from_pylist(rows, schema=to_arrow_schema(schemas.DATASET, timezone="UTC"))
 
     kept = examined.where("reason is null").drop("reason", "text_reason")

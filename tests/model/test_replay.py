@@ -12,9 +12,12 @@ from kogpt2_chat.evaluation.reference import TransformersEngine
 from kogpt2_chat.evaluation.replay import replay
 from kogpt2_chat.inference.drain import drain
 from kogpt2_chat.jobs.explain import explain
+from kogpt2_chat.lake.trace_turn import Sources
 from kogpt2_chat.network.load import load_bot
 from kogpt2_chat.ports import Outgoing
+from kogpt2_chat.testing.delta import InMemoryTables
 from kogpt2_chat.testing.elastic import InMemoryIndex
+from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 from kogpt2_chat.testing.registry import InMemoryRegistry
 from kogpt2_chat.testing.tiny_gpt2 import LINES
@@ -76,9 +79,10 @@ def explained(tiny, settings, turn, top=3) -> Explanation:
     run_id = registry.start_run("tiny", {}, {})
     registry.log_files(run_id, tiny, "version")
     registry.add_version("ChatbotA", run_id, "version", {})
-    return explain(
-        turn_id=turn.turn_id, top=top, topics=topics, index=InMemoryIndex(), registry=registry, settings=settings
+    sources = Sources(
+        index=InMemoryIndex(), registry=registry, tables=InMemoryTables(), files=InMemoryFiles(), settings=settings
     )
+    return explain(turn_id=turn.turn_id, top=top, topics=topics, sources=sources)
 
 
 @pytest.mark.parametrize("question", LINES)

@@ -12,11 +12,16 @@ from kogpt2_chat.domain.chat.topics import TURN_TOPIC
 from kogpt2_chat.domain.chat.turns import NOTICE_BY_FALLBACK, Turn
 from kogpt2_chat.domain.lake.layout import turn_from_document, turn_row
 from kogpt2_chat.domain.learning.explanation import Explanation, Replay, Step, Token, TokenChoice, answer_changes
+from kogpt2_chat.domain.search.fields import TURN_INDEX
 from kogpt2_chat.errors import InvalidInput, InvalidMessage, NotFound
 from kogpt2_chat.jobs import explain as job
+from kogpt2_chat.lake import find_turn
+from kogpt2_chat.lake.trace_turn import Sources
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Settings
+from kogpt2_chat.testing.delta import InMemoryTables
 from kogpt2_chat.testing.elastic import InMemoryIndex
+from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 from kogpt2_chat.testing.registry import InMemoryRegistry
 
@@ -73,14 +78,18 @@ def document(turn: Turn) -> dict[str, object]:
 
 def explain(broker: Broker, *documents: dict[str, object], topics=None, turn_id: str = TURN.turn_id) -> Explanation:
     index = InMemoryIndex()
-    index.put(documents)
+    index.put(TURN_INDEX, [(str(one["turn_id"]), one) for one in documents])
     return job.explain(
         turn_id=turn_id,
         top=5,
         topics=topics or InMemoryTopics(broker),
-        index=index,
-        registry=InMemoryRegistry(),
-        settings=Settings(),
+        sources=Sources(
+            index=index,
+            registry=InMemoryRegistry(),
+            tables=InMemoryTables(),
+            files=InMemoryFiles(),
+            settings=Settings(),
+        ),
     )
 
 
@@ -96,7 +105,7 @@ def test_a_turn_is_found_in_kafka_by_header_or_by_its_field(broker: Broker, head
 
 def test_the_scan_goes_backwards_in_growing_blocks_and_stops_at_the_hit(broker: Broker, monkeypatch) -> None:
     """A new turn is found without reading old records; no record is read twice."""
-    monkeypatch.setattr(job, "_FIRST_BLOCK", 4)
+    monkeypatch.setattr(find_turn, "_FIRST_BLOCK", 4)
     others = [replace(TURN, turn_id=f"bot_question-0-{number}") for number in range(20)]
     log(broker, *others, TURN)
     topics = CountingTopics(broker)
@@ -124,8 +133,8 @@ def test_a_turn_survives_the_lake_and_the_index() -> None:
     """Tokens, decoding and unknown fields are preserved; a damaged document is refused."""
     turn = replace(TURN, answer_token_ids=(7, 8), decoding={"max_new_tokens": 9}, extra={"mood": "기쁨"}, fallback=None)
     index = InMemoryIndex()
-    index.put([document(turn)])
-    found = index.find(turn.turn_id)
+    index.put(TURN_INDEX, [(turn.turn_id, document(turn))])
+    found = index.find(TURN_INDEX, turn.turn_id)
     assert found is not None
     assert turn_from_document(found) == turn
     for damage in ({"decoding": "{"}, {"latency_ms": "12"}):
@@ -134,8 +143,11 @@ def test_a_turn_survives_the_lake_and_the_index() -> None:
 
 
 def test_an_unknown_turn_is_reported_with_remedies(broker: Broker) -> None:
-    """The message says what to do; a text that is not a turn id starts no search."""
-    with pytest.raises(NotFound, match=r"bot_question-3-17.*`kogpt2-chat index`"):
+    """The message says what to do; a text that is not a turn id starts no search.
+
+    The operators' pages know by the beginning of the sentence that it is about the turn.
+    """
+    with pytest.raises(NotFound, match=r"^turn bot_question-3-17 .*`kogpt2-chat index`"):
         explain(broker)
     topics = CountingTopics(broker)
     with pytest.raises(InvalidInput, match="bot_question-PARTITION-OFFSET"):
@@ -147,7 +159,7 @@ def test_an_unreadable_turn_is_reported_with_its_position(broker: Broker) -> Non
     """It is not reported as missing."""
     record = Outgoing(topic=TURN_TOPIC, key=b"k", value=b"{}", headers={"turn_id": TURN.turn_id})
     broker.append([record], transaction=True)
-    with pytest.raises(NotFound, match=rf"{TURN_TOPIC}-\d+ at 0"):
+    with pytest.raises(NotFound, match=rf"^turn bot_question-3-17 .*{TURN_TOPIC}-\d+ at 0"):
         explain(broker)
 
 

@@ -32,6 +32,16 @@ def load_dataset(bot: str, dataset_id: str, files: Files, settings: Settings) ->
     Raises:
         InvalidInput: the dataset does not exist or cannot be read.
     """
+    folder = local_dataset(bot, dataset_id, files, settings)
+    return {split: _read_split(folder / f"{split}.parquet") for split in SPLITS}
+
+
+def local_dataset(bot: str, dataset_id: str, files: Files, settings: Settings) -> Path:
+    """Return the folder of a dataset's local copy, which is downloaded if it does not exist yet.
+
+    Raises:
+        InvalidInput: the dataset does not exist.
+    """
     path = dataset_path(settings.hdfs.root, bot, dataset_id)
     copies = settings.home / "datasets" / bot
     folder = copies / dataset_id
@@ -41,7 +51,7 @@ def load_dataset(bot: str, dataset_id: str, files: Files, settings: Settings) ->
         shutil.rmtree(folder, ignore_errors=True)
         copies.mkdir(parents=True, exist_ok=True)
         files.download(path, copies)
-    return {split: _read_split(folder / f"{split}.parquet") for split in SPLITS}
+    return folder
 
 
 def leave_out_unlearnable(

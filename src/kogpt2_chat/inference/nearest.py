@@ -74,16 +74,33 @@ class NearestQuestions:
 
     def find(self, question: str) -> Found | None:
         """Return the most similar known question; None if no question has an n-gram in common with this one."""
+        likeness = self._likeness(question)
+        best = len(likeness) - 1 - int(likeness[::-1].argmax()) if likeness.any() else None
+        return None if best is None else self._found(best, likeness)
+
+    def find_most(self, question: str, count: int) -> list[Found]:
+        """Return the most similar known questions, best first; only those that have an n-gram in common with this one.
+
+        Args:
+            question: any text.
+            count: the most questions to return.
+        """
+        likeness = self._likeness(question)
+        # Of equally similar questions, the last one comes first, as in `find`.
+        best = len(likeness) - 1 - np.argsort(-likeness[::-1], kind="stable")[:count]
+        return [self._found(int(row), likeness) for row in best if likeness[row] > 0]
+
+    def _likeness(self, question: str) -> NDArray[np.float32]:
         likeness = np.zeros(len(self.known), np.float32)
         for gram, weight in self._weighted(_bag(question)).items():
             index = self._index_by_gram.get(gram)
             if index is not None:
                 posting = slice(self._first[index], self._first[index + 1])
                 likeness[self._rows[posting]] += weight * self._weights[posting]
-        if not likeness.any():
-            return None
-        best = len(likeness) - 1 - int(likeness[::-1].argmax())
-        return Found(known=self.known[best], likeness=min(1.0, float(likeness[best])))
+        return likeness
+
+    def _found(self, row: int, likeness: NDArray[np.float32]) -> Found:
+        return Found(known=self.known[row], likeness=min(1.0, float(likeness[row])))
 
     def _postings(
         self, bags: Sequence[Mapping[str, float]]

@@ -4,32 +4,26 @@ The explanation uses only the stored turn and the registered version, so it can 
 What is missing is reported as missing, never guessed.
 """
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from kogpt2_chat.artifact.downloads import local_version
 from kogpt2_chat.domain.chat.prompt import END_ID
-from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TURN_TOPIC
 from kogpt2_chat.domain.chat.turns import Turn
-from kogpt2_chat.domain.lake.layout import turn_from_document
 from kogpt2_chat.domain.learning.explanation import Explanation, ReplayVerdict, Token, fallback_changes
-from kogpt2_chat.domain.safety.turns import safety_kind
 from kogpt2_chat.domain.text.masking import masked_count
-from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput, InvalidMessage, NotFound
-from kogpt2_chat.ports import Index, Record, Registry, Topics
+from kogpt2_chat.errors import CheckpointCorrupt, NotFound
+from kogpt2_chat.lake.find_turn import find_turn
+from kogpt2_chat.lake.trace_turn import Sources, trace_turn
+from kogpt2_chat.ports import Registry, Topics
 from kogpt2_chat.settings import Settings
 
 if TYPE_CHECKING:
     from kogpt2_chat.inference.engine import Sampling
     from kogpt2_chat.network.load import LoadedBot
 
-_TURN_ID: Final = re.compile(rf"{re.escape(QUESTION_TOPIC)}-\d{{1,9}}-\d{{1,19}}", re.ASCII)
 _REFERENCE_ENGINE: Final = "transformers"
-_FIRST_BLOCK: Final = 500
-"""Number of records per partition in the first block read: the turn is usually recent. Each following block is twice as
-long, up to the size of an ingest commit."""
 
 
 def explain(
@@ -37,9 +31,7 @@ def explain(
     turn_id: str,
     top: int,
     topics: Topics,
-    index: Index,
-    registry: Registry,
-    settings: Settings,
+    sources: Sources,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Explanation:
     """Find a turn, and run its prompt again on the version that answered it.
@@ -48,9 +40,7 @@ def explain(
         turn_id: ``bot_question-PARTITION-OFFSET``.
         top: how many choices to show per step.
         topics: Kafka, which has the turns of the last few days.
-        index: the search index, which has older turns.
-        registry: the model registry.
-        settings: the home folder, and limits for turns without them.
+        sources: all other servers, and the settings.
         progress: called with a line on each step.
 
     Returns:
@@ -61,22 +51,16 @@ def explain(
         InvalidInput: this is not a turn id, or the turn may be about a crisis; only a safety review opens those.
         NotFound: neither Kafka nor the index has the turn, or it cannot be read.
     """
-    if not _TURN_ID.fullmatch(turn_id):
-        raise InvalidInput(
-            f"{turn_id!r} is not a turn id: expected {QUESTION_TOPIC}-PARTITION-OFFSET, as `ask` prints it"
-        )
     progress(f"looking for {turn_id}")
-    turn, found_in = _find(turn_id, topics, index, settings.kafka.ingest_batch)
-    if safety_kind({"fallback": turn.fallback, "text": turn.text}) is not None:
-        raise InvalidInput(
-            f"turn {turn_id} may be about a crisis and is not explained here: `kogpt2-chat review-safety show "
-            f"{turn_id} --reviewer NAME --reason TEXT` opens it and records who opened it"
-        )
+    settings = sources.settings
+    found = find_turn(turn_id, topics, sources.index, settings.kafka.ingest_batch)
+    turn = found.turn
     explanation = Explanation(
         turn=turn,
-        found_in=found_in,
+        found_in=found.where,
         answer_tokens=tuple(Token(token_id=token_id) for token_id in turn.answer_token_ids),
         changes=fallback_changes(turn) if turn.consent_store else (),
+        lineage=trace_turn(found, sources),
     )
     if not turn.consent_store:
         return _without_replay(explanation, "the player did not consent to storing: no text and no tokens were stored")
@@ -84,54 +68,10 @@ def explain(
         return _without_replay(explanation, "no model version was serving, so nothing can be replayed")
     progress(f"loading {turn.bot} version {turn.model_version}")
     try:
-        bot = _load(turn, registry, settings)
+        bot = _load(turn, sources.registry, settings)
     except (NotFound, CheckpointCorrupt) as error:
         return _without_replay(explanation, f"version {turn.model_version} can no longer run: {error}")
     return _replayed(explanation, bot, top, settings)
-
-
-def _find(turn_id: str, topics: Topics, index: Index, most: int) -> tuple[Turn, str]:
-    """Return the turn, and where it was found."""
-    for record in _newest_first(topics, most):
-        if _is_about(record, turn_id):
-            where = f"{record.topic}-{record.partition} at {record.offset}"
-            try:
-                turn = Turn.from_json(record.value or b"")
-            except InvalidMessage as error:
-                raise NotFound(f"turn {turn_id} is in {where}, but cannot be read: {error}") from error
-            if turn.turn_id == turn_id:
-                return turn, where
-    document = index.find(turn_id)
-    if document is None:
-        raise NotFound(
-            f"turn {turn_id} is neither in {TURN_TOPIC} nor in the search index. If it was asked just now: try again "
-            "once it is answered. If it was never answered: check the dead letters. If it is old: `kogpt2-chat index` "
-            "adds the lake's turns to the index; turns without consent to storing are not in the lake"
-        )
-    try:
-        return turn_from_document(document), "search index"
-    except InvalidMessage as error:
-        raise NotFound(
-            f"turn {turn_id} is in the search index, but cannot be read ({error}): run `kogpt2-chat index --rebuild`"
-        ) from error
-
-
-def _newest_first(topics: Topics, most: int) -> Iterator[Record]:
-    """Yield all turns in Kafka block by block: the last block of each partition, then the one before it, and so on."""
-    starts, ends = topics.start_positions(TURN_TOPIC), topics.end_positions(TURN_TOPIC)
-    size = _FIRST_BLOCK
-    while ends:
-        for partition, end in ends.items():
-            yield from topics.read(TURN_TOPIC, partition, max(starts[partition], end - size), end)
-        ends = {partition: end - size for partition, end in ends.items() if end - size > starts[partition]}
-        size = min(2 * size, most)
-
-
-def _is_about(record: Record, turn_id: str) -> bool:
-    """Check whether a record may be the turn: by its header, or without one, by a search for the id in its value."""
-    if "turn_id" in record.headers:
-        return record.headers["turn_id"] == turn_id
-    return f'"{turn_id}"'.encode() in (record.value or b"")
 
 
 def _load(turn: Turn, registry: Registry, settings: Settings) -> "LoadedBot":

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kogpt2_chat.domain.lake.layout import DISTRUST
-from kogpt2_chat.domain.learning.distrust import DistrustEntry
+from kogpt2_chat.domain.learning.distrust import DistrustEntry, distrusted_entries
 from kogpt2_chat.ports import Tables
 
 
@@ -27,11 +27,4 @@ def list_distrusted(*, tables: Tables) -> ListDistrustedResult:
     Returns:
         The entries.
     """
-    entries = sorted(map(DistrustEntry.from_row, tables.read(DISTRUST.name)), key=_order)
-    last = {(entry.kind, entry.subject): entry for entry in entries}
-    found = sorted((entry for entry in last.values() if entry.action == "distrust"), key=_order, reverse=True)
-    return ListDistrustedResult(distrusted=tuple(found))
-
-
-def _order(entry: DistrustEntry) -> tuple[str, str]:
-    return str(entry.at), entry.entry_id
+    return ListDistrustedResult(distrusted=tuple(distrusted_entries(tables.read(DISTRUST.name))))

@@ -22,6 +22,10 @@ SOURCES: Final[tuple[PairSource, ...]] = ("seed", "correction", "praised")
 """In order of preference: if several sources have the same pair, the first one counts."""
 
 DATASET_ID_CHARS: Final = 12
+HASHED_COLUMNS: Final = (
+    "question", "answer", "source", "topic", "weight", "turn_id", "player_id", "cluster", "split",
+)  # fmt: skip
+"""The values of a row that :func:`row_hash` takes, in order."""
 AGREEING_PLAYERS: Final = 2
 DISPLACED: Final = ("duplicate", "gold", "player_cap", "praiser_cap", "phrase_cap", "seed_share", "superseded")
 """Reject reasons of pairs displaced by another pair or a cap. A pair that any other reason removes was withdrawn."""
@@ -242,7 +246,7 @@ def _bucket(cluster: str, buckets: int) -> int:
 
 
 def row_hash(values: Sequence[object]) -> str:
-    """Return the hash of one dataset row: its values in the order of the dataset's columns, then its split."""
+    """Return the hash of one dataset row, of its values in the order of :data:`HASHED_COLUMNS`."""
     return _hash(*(json.dumps(value, ensure_ascii=False) for value in values))
 
 

@@ -1,7 +1,7 @@
 """Subjects that bots must not learn from: a player or a turn."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -69,3 +69,18 @@ class DistrustEntry:
     def from_row(cls, row: Mapping[str, Any]) -> "DistrustEntry":
         """Return the entry of a row; columns of later releases are ignored."""
         return cls(**{field.name: row[field.name] for field in fields(cls)})
+
+
+def distrusted_entries(rows: Iterable[Mapping[str, Any]]) -> list[DistrustEntry]:
+    """Return the last entry on each distrusted subject, newest first.
+
+    Args:
+        rows: all rows of the table, in any order.
+    """
+    entries = sorted(map(DistrustEntry.from_row, rows), key=_order)
+    last = {(entry.kind, entry.subject): entry for entry in entries}
+    return sorted((entry for entry in last.values() if entry.action == "distrust"), key=_order, reverse=True)
+
+
+def _order(entry: DistrustEntry) -> tuple[str, str]:
+    return str(entry.at), entry.entry_id

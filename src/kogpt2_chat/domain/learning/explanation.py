@@ -10,6 +10,7 @@ from typing import Final, Literal
 from kogpt2_chat.domain.chat.prompt import answer_steps
 from kogpt2_chat.domain.chat.turns import Fallback, Turn
 from kogpt2_chat.domain.lake.search_masking import mask_names
+from kogpt2_chat.domain.learning.lineage import Lineage
 from kogpt2_chat.domain.text.masking import mask_pii, masked_count
 
 ExplanationRule = Literal[
@@ -151,6 +152,7 @@ class Explanation:
         answer_tokens: the turn's answer tokens.
         changes: the changes between the tokens and the answer, in order.
         replay: the replay; None if it could not run.
+        lineage: where the answer came from.
         notes: sentences for the reader: what is missing, and why.
     """
 
@@ -161,6 +163,7 @@ class Explanation:
     answer_tokens: tuple[Token, ...] = ()
     changes: tuple[Change, ...] = ()
     replay: Replay | None = None
+    lineage: Lineage | None = None
     notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
@@ -185,6 +188,7 @@ class Explanation:
             "answer_tokens": [asdict(token) for token in self.answer_tokens],
             "changes": [asdict(change) for change in self.changes],
             "replay": None if self.replay is None else _replay_json(self.replay),
+            "lineage": None if self.lineage is None else self.lineage.as_json(),
             "notes": list(self.notes),
         }
 
