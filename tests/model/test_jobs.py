@@ -35,6 +35,7 @@ class TrainedHome:
     registry: InMemoryRegistry
     base: PreparedBase
     decision_by_version: dict[int, Decision]
+    first_cards: list[str]
 
     @property
     def ports(self) -> dict[str, Any]:
@@ -57,12 +58,15 @@ def trained(tmp_path_factory) -> TrainedHome:
     settings, lines = loop_settings(tmp_path_factory.mktemp("trained")), []
     base = prepare(settings, lines.append)
     assert lines
-    made = TrainedHome(settings=settings, files=files, registry=registry, base=base, decision_by_version={})
+    made = TrainedHome(
+        settings=settings, files=files, registry=registry, base=base, decision_by_version={}, first_cards=[]
+    )
     for version, dataset in ((1, "aaaa"), (2, "bbbb")):
         done = finetune(
             bot="ChatbotA", dataset=dataset, mode="from_base", epochs=None, progress=lambda _: None, **made.ports
         )
-        assert register(bot="ChatbotA", run_id=done.run_id, registry=registry).version == version
+        assert register(bot="ChatbotA", run_id=done.run_id, **made.ports).version == version
+        made.first_cards.append(registry.get("ChatbotA", version).description)
         made.decision_by_version[version] = evaluate(
             bot="ChatbotA", version=version, progress=lambda _: None, **made.ports
         )
@@ -99,6 +103,9 @@ def test_the_gate_compares_a_first_version_with_the_base_and_a_later_one_with_th
         assert reasons["better_on_taught"].passed
         assert reasons["must_pass"].passed
     assert "on 2 newly taught pairs" in reasons["better_on_taught"].sentence
+    assert {reason.baseline for reason in first.reasons} == {None}
+    beside = {reason.rule for reason in second.reasons if reason.baseline is not None}
+    assert {"few_looping", "no_leaks", "must_pass", "chrf", "p95_ms"} <= beside
     assert reasons["p95_ms"].threshold > 0
     assert "p95_ms" not in {reason.rule for reason in first.reasons}
 
@@ -115,6 +122,33 @@ def test_the_decision_is_stored_with_the_version(trained):
         assert 0 < run.metrics["answer_p50_ms"][-1] <= run.metrics["answer_p95_ms"][-1]
 
 
+def test_a_version_is_described_by_its_model_card(trained):
+    """First by its data; then with the gate's table, own answers beside the champion's, and links."""
+    assert "Not evaluated yet" in trained.first_cards[1]
+    assert "Dataset bbbb" in trained.first_cards[1]
+    card = trained.registry.get("ChatbotA", 2).description
+    assert card.startswith("# 마루 (ChatbotA), version 2\n")
+    assert "compared with champion 1" in card
+    assert "Base small, licence Apache&#45;2&#46;0" in card
+    assert "NLL of newly taught answers" in card.split("## Data")[0]
+    table = card.split("## Gate")[1].split("##")[0]
+    assert table.count("\n|") == 2 + len(trained.decision_by_version[2].reasons)
+    samples = card.split("## Own answers to gold questions")[1].split("##")[0]
+    assert all(question.replace("?", "") in samples for question in ("하이", "심심해", "책 추천해 줘"))
+    assert "[decision](#/runs/" in card
+    assert len(card) <= 5000
+    run = trained.runs[2]
+    assert run.metrics["gate_passed"][-1] == float(trained.decision_by_version[2].passed)
+    assert {"pairs_new", "pairs_withdrawn"} <= set(run.metrics)
+
+
+def test_a_version_is_registered_again_without_losing_its_card(trained):
+    """A repeated task does not replace what the gate wrote."""
+    found = trained.registry.get("ChatbotA", 2)
+    register(bot="ChatbotA", run_id=found.run_id, **trained.ports)
+    assert trained.registry.get("ChatbotA", 2).description == found.description
+
+
 def test_a_version_that_does_not_load_is_refused(trained):
     """Nothing else is measured."""
     run = trained.runs[2]
@@ -127,7 +161,9 @@ def test_a_version_that_does_not_load_is_refused(trained):
         run.files["version/engine.bin"] = whole
     assert [reason.rule for reason in decision.reasons] == ["loads"]
     assert "engine.bin" in decision.refusals()[0]
-    assert trained.registry.get("ChatbotA", 2).tags["gate"] == "refused"
+    refused = trained.registry.get("ChatbotA", 2)
+    assert refused.tags["gate"] == "refused"
+    assert "does not load" in refused.description.split("## Known weaknesses")[1]
 
 
 @dataclass(frozen=True)

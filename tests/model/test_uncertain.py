@@ -149,3 +149,15 @@ def test_a_bot_has_several_texts_for_unsure_answers(bot):
     assert all(text.rstrip(".!?").endswith("요") for text in texts)
     assert unsure_answer(bot, "bot_question-1-2") == unsure_answer(bot, "bot_question-1-2")
     assert len({unsure_answer(bot, f"bot_question-0-{n}") for n in range(60)}) == len(texts)
+
+
+def test_the_most_similar_questions_come_best_first():
+    """The first is the one that `find` returns, also of equally similar ones; unrelated questions are left out."""
+    index = NearestQuestions([*KNOWN, Known(question="축제 언제 해", answer="또 토요일.", source="praised")])
+    found = index.find_most("축제 언제 해?", 3)
+    assert [hit.known.answer for hit in found][:2] == ["또 토요일.", "토요일 저녁이에요."]
+    assert found[0] == index.find("축제 언제 해?")
+    assert all(hit.likeness > 0 for hit in found)
+    assert index.find_most("xyz 123", 3) == []
+    assert len(index.find_most("누구 언제 오늘", 1)) == 1
+    assert NearestQuestions([]).find_most("안녕", 3) == []

@@ -90,7 +90,47 @@ def test_a_decision_equals_that_of_an_earlier_release():
     before = Decision.from_json(
         (STORED / "decision-8853de1.json").read_text("utf-8").replace("reference engine in ms", "serving engine in ms")
     )
-    assert decision == before
+    assert replace(decision, reasons=tuple(replace(one, baseline=None) for one in decision.reasons)) == before
+
+
+def test_a_reason_has_the_baselines_value_of_the_same_measure():
+    """A difference from the baseline, what players hear, and a rule without a baseline have none."""
+    theirs = replace(FAULTS, failures={"looping": 20}, must_passed=9, leaks=1)
+    decision = decide_with(
+        Behaviour(own=replace(FAULTS, failures={"looping": 1}), heard=FAULTS, baseline=theirs),
+        Quality(candidate=QUALITY, baseline=replace(QUALITY, chrf=28.0, golden_passed=3)),
+        Latency(p50_ms=40.0, p95_ms=60.0, baseline_p95_ms=80.0),
+    )
+    beside = {reason.rule: reason.baseline for reason in decision.reasons if reason.baseline is not None}
+    assert beside == {
+        "few_empty": 0.0, "few_cut": 0.0, "few_looping": 0.1, "few_copied": 0.0, "no_leaks": 1.0, "must_pass": 0.75,
+        "golden_rest": 0.25, "chrf": 28.0, "distinct_1": 0.6, "distinct_2": 0.9, "entropy": 5.0, "p95_ms": 80.0,
+    }  # fmt: skip
+
+
+def test_every_comparison_says_which_is_better():
+    """Lower NLL, faults and latency are better; higher shares and chrF are."""
+    worse = replace(FAULTS, failures={"cut": 4}, must_passed=0, leaks=3)
+    blocks = [
+        Likelihood(gold=paired_nll(-0.5), taught=paired_nll(-0.5), held_out=paired_nll(-0.5)),
+        Behaviour(own=FAULTS, heard=FAULTS, baseline=worse),
+        Quality(candidate=replace(QUALITY, chrf=99.0), baseline=QUALITY),
+        Latency(p50_ms=1.0, p95_ms=2.0, baseline_p95_ms=3.0),
+    ]
+    gains = {one.rule: one.gain for block in blocks for one in block.comparisons()}
+    better = {
+        "gold_not_worse",
+        "better_on_taught",
+        "better_on_held_out",
+        "few_cut",
+        "no_leaks",
+        "must_pass",
+        "chrf",
+        "p95_ms",
+    }
+    assert {rule for rule, gain in gains.items() if gain > 0} == better
+    assert min(gains.values()) == 0
+    assert Behaviour(own=FAULTS, heard=FAULTS).comparisons() == []
 
 
 @dataclass(frozen=True)
@@ -233,6 +273,7 @@ def test_metrics_have_the_names_by_which_versions_are_compared():
         metrics |= block.metrics()
     assert set(metrics) == {
         "gold_nll", "gold_nll_opponent", "taught_nll", "taught_nll_opponent", "held_out_nll", "held_out_nll_opponent",
+        "distinct_1", "distinct_2", "entropy", "golden_share",
         "answer_p50_ms", "answer_p95_ms", "chrf", "engine_same_answers", "engine_same_tokens", "engine_nll_difference",
     }  # fmt: skip
     assert metrics["held_out_nll"] == pytest.approx(3.505)
@@ -246,7 +287,9 @@ def test_a_decision_is_read_as_it_was_stored():
     body = decision.as_json()
     assert body["v"] == 1
     assert Decision.from_json(json.dumps(body)) == decision
-    assert list(body["reasons"][0]) == ["rule", "block", "figure", "bound", "passed", "decisive", "sentence"]
+    names = ["rule", "block", "figure", "bound", "passed", "decisive", "sentence", "baseline"]
+    assert list(body["reasons"][0]) == names
+    assert [reason["rule"] for reason in body["reasons"] if reason["baseline"] is not None]
     assert body["opponent"] == "champion 1"
     later = {**body, "at": "2027", "reasons": [{**reason, "hint": "…"} for reason in body["reasons"]]}
     assert Decision.from_json(json.dumps(later)) == decision

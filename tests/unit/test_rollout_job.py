@@ -17,11 +17,13 @@ from kogpt2_chat.jobs.register import register
 from kogpt2_chat.jobs.rollback import rollback
 from kogpt2_chat.jobs.rollout import rollout
 from kogpt2_chat.ports import Alias
-from kogpt2_chat.settings import Rollout
+from kogpt2_chat.settings import Rollout, Settings
+from kogpt2_chat.testing.hdfs import InMemoryFiles
 from kogpt2_chat.testing.registry import InMemoryRegistry
 from tests.fleet_harness import FleetHarness, RacingTopics, SimulatedWorker, Survivor
 
 BOT = "ChatbotA"
+LAKE = {"files": InMemoryFiles(), "settings": Settings()}
 MODEL_JSON = '{"base": "skt/kogpt2-base-v2", "licence": "CC BY-NC-SA 4.0", "dataset": "0123456789ab", "parent": ""}'
 
 
@@ -670,8 +672,8 @@ def test_a_registered_version_has_base_and_licence_and_dataset_as_tags(harness: 
     run_id = harness.registry.start_run("학습", {}, {})
     harness.registry.runs[run_id].files["version/model.json"] = MODEL_JSON.encode()
 
-    first = register(bot=BOT, run_id=run_id, registry=harness.registry)
-    second = register(bot=BOT, run_id=run_id, registry=harness.registry)
+    first = register(bot=BOT, run_id=run_id, registry=harness.registry, **LAKE)
+    second = register(bot=BOT, run_id=run_id, registry=harness.registry, **LAKE)
 
     assert first == second
     assert harness.registry.get(BOT, 1).tags == {
@@ -687,7 +689,7 @@ def test_a_run_of_another_bot_is_refused(harness: RolloutHarness) -> None:
     harness.registry.runs[run_id].files["version/model.json"] = b'{"bot": "ChatbotC"}'
 
     with pytest.raises(InvalidInput, match="trained ChatbotC, not ChatbotA"):
-        register(bot=BOT, run_id=run_id, registry=harness.registry)
+        register(bot=BOT, run_id=run_id, registry=harness.registry, **LAKE)
 
     with pytest.raises(GateRefused):
         nominate(bot=BOT, version=1, registry=harness.registry)
@@ -700,7 +702,7 @@ def test_an_unreadable_model_card_is_an_error(harness: RolloutHarness, content: 
     harness.registry.runs[run_id].files["version/model.json"] = content
 
     with pytest.raises(CheckpointCorrupt, match=r"model\.json of ChatbotA version 1"):
-        register(bot=BOT, run_id=run_id, registry=harness.registry)
+        register(bot=BOT, run_id=run_id, registry=harness.registry, **LAKE)
 
 
 def test_progress_names_the_workers(harness: RolloutHarness) -> None:

@@ -9,9 +9,14 @@ from kogpt2_chat.evaluation.trial import Trial
 
 
 def measure(trial: Trial) -> Behaviour:
-    """Count failures, leaks and passed must-pass questions of the candidate's own answers and of the heard ones."""
+    """Count failures, leaks and passed must-pass questions: of its own answers, the heard ones and the baseline's."""
     golden = trial.evaluation_set.golden
-    return Behaviour(own=_faults(trial.own_answers, golden), heard=_faults(trial.heard_answers, golden))
+    theirs = trial.baseline_answers
+    return Behaviour(
+        own=_faults(trial.own_answers, golden),
+        heard=_faults(trial.heard_answers, golden),
+        baseline=None if theirs is None else _faults(theirs, golden),
+    )
 
 
 def _faults(answers: Sequence[Answer], golden: Sequence[GoldenQuestion]) -> AnswerFaults:

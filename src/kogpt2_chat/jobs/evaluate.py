@@ -11,8 +11,10 @@ from kogpt2_chat.domain.gate.block import Case
 from kogpt2_chat.domain.gate.decision import Decision, decide
 from kogpt2_chat.domain.gate.evaluation_set import EvaluationSet, evaluation_set
 from kogpt2_chat.domain.gate.loading import Loading
+from kogpt2_chat.domain.gate.model_card import Judged
 from kogpt2_chat.domain.gate.page import decision_page
 from kogpt2_chat.errors import CheckpointCorrupt
+from kogpt2_chat.lake.describe_version import describe_version
 from kogpt2_chat.ports import Files, ModelVersion, Registry
 from kogpt2_chat.settings import Settings
 
@@ -24,13 +26,13 @@ if TYPE_CHECKING:
 def evaluate(
     *, bot: str, version: int, registry: Registry, files: Files, settings: Settings, progress: Callable[[str], None]
 ) -> Decision:
-    """Decide on a version, and store the decision with it: artifacts, metrics and tags.
+    """Decide on a version, and store the decision with it: artifacts, metrics, description and tags.
 
     1. Load the candidate and its baseline. A candidate that does not load is refused, and nothing is measured.
     2. Select the pairs and questions that both are evaluated on.
     3. Measure every block of the gate.
     4. Decide.
-    5. Record the decision and its page.
+    5. Record the decision, its page and the model card.
 
     Args:
         bot: the bot.
@@ -44,6 +46,7 @@ def evaluate(
         The decision. A refusal is a result, not an error.
     """
     from kogpt2_chat.evaluation.blocks import measure
+    from kogpt2_chat.evaluation.card_samples import missed_questions, sample_answers
     from kogpt2_chat.evaluation.trial import Trial, load_version
 
     found = registry.get(bot, version)
@@ -52,7 +55,8 @@ def evaluate(
         candidate = load_version(local_version(bot, version, registry, settings), settings, str(version))
     except CheckpointCorrupt as error:
         case = _case(found, baseline, settings, small=baseline.reference.small)
-        return _record(decide(case, [Loading(str(error))]), found, registry)
+        judged = Judged(decision=decide(case, [Loading(str(error))]))
+        return _record(judged, found, registry, files, settings)
     card = candidate.reference.card
     trial = Trial(
         bot=bot,
@@ -67,7 +71,13 @@ def evaluate(
     metrics = {name: value for block in blocks for name, value in block.metrics().items()}
     registry.log_metrics(found.run_id, {**decision.metrics(), **metrics})
     progress(f"{bot} version {version} {'passed' if decision.passed else 'was refused by'} the gate")
-    return _record(decision, found, registry)
+    judged = Judged(
+        decision=decision,
+        comparisons=[one for block in blocks for one in block.comparisons()],
+        samples=sample_answers(trial),
+        missed=missed_questions(trial),
+    )
+    return _record(judged, found, registry, files, settings)
 
 
 def _load_baseline(
@@ -116,13 +126,15 @@ def _select(bot: str, card: "ModelCard", baseline: "Baseline", files: Files, set
     )
 
 
-def _record(decision: Decision, found: ModelVersion, registry: Registry) -> Decision:
-    """Store the decision as artifacts and tags of the version. The tag `gate` is written last: rollouts rely on it."""
+def _record(judged: Judged, found: ModelVersion, registry: Registry, files: Files, settings: Settings) -> Decision:
+    """Store the decision as artifacts, description and tags. The tag `gate` is written last: rollouts rely on it."""
+    decision = judged.decision
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         (folder / "decision.json").write_text(json.dumps(decision.as_json(), ensure_ascii=False, indent=1), "utf-8")
         (folder / "decision.html").write_text(decision_page(decision), "utf-8")
         registry.log_files(found.run_id, folder, "")
+    describe_version(found, registry, files, settings.hdfs.root, judged)
     reasons = "; ".join(decision.refusals()) or "every blocking rule holds"
     gate = "pass" if decision.passed else "refused"
     registry.tag(

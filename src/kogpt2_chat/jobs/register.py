@@ -7,7 +7,9 @@ from typing import Final
 
 from kogpt2_chat.artifact.card import VERSION_PATH
 from kogpt2_chat.errors import CheckpointCorrupt, InvalidInput
-from kogpt2_chat.ports import Registry
+from kogpt2_chat.lake.describe_version import describe_version
+from kogpt2_chat.ports import Files, Registry
+from kogpt2_chat.settings import Settings
 
 TAGS: Final = ("base", "base_sha", "licence", "dataset", "git_commit", "parent", "small")
 """Fields of ``model.json`` that become tags of the version, so that they are visible in the registry."""
@@ -30,16 +32,18 @@ class RegisterResult:
     tags: Mapping[str, str]
 
 
-def register(*, bot: str, run_id: str, registry: Registry) -> RegisterResult:
+def register(*, bot: str, run_id: str, registry: Registry, files: Files, settings: Settings) -> RegisterResult:
     """Register a run's model as the bot's next version. Registering the same run again returns the same version.
 
     Every trained model becomes a version, whether or not it will pass the gate. The licence of the base model is one of
-    its tags.
+    its tags. Its description is a model card with the part on its data; the gate adds the rest.
 
     Args:
         bot: the bot.
         run_id: the run of a finished fine-tuning.
         registry: the model registry.
+        files: the lake, for the manifest of the run's dataset.
+        settings: name the lake's root.
 
     Returns:
         The version.
@@ -56,6 +60,9 @@ def register(*, bot: str, run_id: str, registry: Registry) -> RegisterResult:
         raise InvalidInput(f"{why}: register it for {card['bot']}. {bot} version {version} was created and is refused")
     tags = {name: _text(card[name]) for name in TAGS if card.get(name) not in (None, "")}
     registry.tag(bot, version, tags)
+    found = registry.get(bot, version)
+    if "gate" not in found.tags:  # otherwise the description already has the gate's part
+        describe_version(found, registry, files, settings.hdfs.root)
     return RegisterResult(bot=bot, version=version, run_id=run_id, tags=tags)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from kogpt2_chat.domain.gate.block import Block, Case, Reason, Rule
+from kogpt2_chat.domain.gate.block import Block, Case, Comparison, Reason, Rule
 from kogpt2_chat.domain.gate.thresholds import GateThresholds
 
 Failure = Literal["empty", "cut", "looping", "copied"]
@@ -39,6 +39,15 @@ class AnswerFaults:
     must_passed: int
     must_total: int
 
+    @property
+    def must_share(self) -> float:
+        """Share of must-pass questions answered correctly; 1 if there are none."""
+        return self.must_passed / self.must_total if self.must_total else 1.0
+
+    def share(self, kind: str) -> float:
+        """Return the share of answers with a kind of failure; there must be answers."""
+        return self.failures.get(kind, 0) / self.answers
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour(Block):
@@ -47,10 +56,12 @@ class Behaviour(Block):
     Attributes:
         own: faults of its own answers on the reference engine.
         heard: faults of what players receive: the serving engine's answers and the fallbacks that replace them.
+        baseline: faults of the baseline's own answers on the reference engine; None if it is a base.
     """
 
     own: AnswerFaults
     heard: AnswerFaults
+    baseline: AnswerFaults | None = None
 
     def reasons(self, case: Case, /) -> list[Reason]:
         """Apply each rule to the candidate's own answers, and again (rules ``heard_…``) to what players receive.
@@ -65,10 +76,27 @@ class Behaviour(Block):
         ]
         return [*_reasons(self.own, case.thresholds), *heard]
 
+    def comparisons(self) -> list[Comparison]:
+        """Compare the models' own answers."""
+        ours, theirs = self.own, self.baseline
+        if theirs is None or not ours.answers or not theirs.answers:
+            return []
+        faults = [
+            Comparison(rule=f"few_{kind}", what=f"answers that {verb}", lower_is_better=True,
+                       value=ours.share(kind), baseline=theirs.share(kind))
+            for kind, verb in _VERB_BY_FAILURE.items()
+        ]  # fmt: skip
+        return [
+            *faults,
+            Comparison(rule=_NO_LEAKS.name, what="answers with a control token", lower_is_better=True,
+                       value=float(ours.leaks), baseline=float(theirs.leaks)),
+            Comparison(rule=_MUST_PASS.name, what="must-pass questions", lower_is_better=False,
+                       value=ours.must_share, baseline=theirs.must_share),
+        ]  # fmt: skip
+
 
 def _reasons(faults: AnswerFaults, thresholds: GateThresholds) -> list[Reason]:
     leaks = f"{faults.leaks} of {faults.answers} answers contain a control token (at most 0)"
-    share = faults.must_passed / faults.must_total if faults.must_total else 1.0
     must_pass = (
         f"{faults.must_passed} of {faults.must_total} must-pass golden questions answered correctly "
         f"(at least {thresholds.must_pass_share:.0%})"
@@ -76,12 +104,11 @@ def _reasons(faults: AnswerFaults, thresholds: GateThresholds) -> list[Reason]:
     return [
         *(_few(kind, faults, thresholds.max_failure_share) for kind in FAILURES),
         _NO_LEAKS.at_most(float(faults.leaks), 0.0, leaks),
-        _MUST_PASS.at_least(share, thresholds.must_pass_share, must_pass),
+        _MUST_PASS.at_least(faults.must_share, thresholds.must_pass_share, must_pass),
     ]
 
 
 def _few(kind: Failure, faults: AnswerFaults, most: float) -> Reason:
-    count = faults.failures.get(kind, 0)
-    share = count / faults.answers
+    count, share = faults.failures.get(kind, 0), faults.share(kind)
     sentence = f"{count} of {faults.answers} answers {_VERB_BY_FAILURE[kind]} ({share:.1%}, at most {most:.1%})"
     return Rule(f"few_{kind}", "failures").at_most(share, most, sentence)

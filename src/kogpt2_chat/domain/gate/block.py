@@ -37,6 +37,8 @@ class Reason:
         passed: whether the rule holds.
         blocking: whether the decision depends on the rule; other rules are informational.
         sentence: the result in words.
+        baseline: the baseline's value by the same measure; None if it was not measured, or if the value is already a
+            difference from the baseline.
     """
 
     rule: str
@@ -46,6 +48,31 @@ class Reason:
     passed: bool
     blocking: bool
     sentence: str
+    baseline: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What was measured in the same way on the candidate and on the baseline.
+
+    Attributes:
+        rule: the rule that is about it.
+        what: what was measured, in words.
+        value: of the candidate.
+        baseline: of the baseline.
+        lower_is_better: whether a lower value is better.
+    """
+
+    rule: str
+    what: str
+    value: float
+    baseline: float
+    lower_is_better: bool
+
+    @property
+    def gain(self) -> float:
+        """How much better the candidate is; negative if it is worse."""
+        return self.baseline - self.value if self.lower_is_better else self.value - self.baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +152,7 @@ class Block(ABC):
     def metrics(self) -> dict[str, float]:
         """Return the measurements by which MLflow compares versions, by metric name."""
         return {}
+
+    def comparisons(self) -> list[Comparison]:
+        """Return what was measured on the baseline too."""
+        return []

@@ -6,7 +6,7 @@ hold; all other rules are informational.
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -46,8 +46,8 @@ class Decision:
         return [reason.sentence for reason in self.reasons if reason.blocking and not reason.passed]
 
     def metrics(self) -> dict[str, float]:
-        """Return the value of each rule, by metric name."""
-        return {f"gate_{reason.rule}": reason.value for reason in self.reasons}
+        """Return the value of each rule, and whether all blocking rules hold (1 or 0), by metric name."""
+        return {f"gate_{reason.rule}": reason.value for reason in self.reasons} | {"gate_passed": float(self.passed)}
 
     def as_json(self) -> dict[str, object]:
         """Return the decision as plain values for JSON."""
@@ -101,7 +101,7 @@ def decide(case: Case, blocks: Iterable[Block]) -> Decision:
     Returns:
         The decision.
     """
-    reasons = tuple(reason for block in blocks for reason in block.reasons(case))
+    reasons = tuple(reason for block in blocks for reason in _compared(block, case))
     return Decision(
         bot=case.bot,
         version=case.version,
@@ -110,6 +110,12 @@ def decide(case: Case, blocks: Iterable[Block]) -> Decision:
         passed=all(reason.passed for reason in reasons if reason.blocking),
         reasons=reasons,
     )
+
+
+def _compared(block: Block, case: Case) -> list[Reason]:
+    """Return a block's reasons, with the baseline's value where it was measured in the same way."""
+    beside = {(one.rule, one.value): one.baseline for one in block.comparisons()}
+    return [replace(reason, baseline=beside.get((reason.rule, reason.value))) for reason in block.reasons(case)]
 
 
 def _thresholds(body: dict[str, Any]) -> GateThresholds:
@@ -122,4 +128,9 @@ def _reason_as_json(reason: Reason) -> dict[str, object]:
 
 
 def _reason_from_json(body: dict[str, Any]) -> Reason:
-    return Reason(**{field.name: body[_JSON_NAMES.get(field.name, field.name)] for field in fields(Reason)})
+    baseline = body.get("baseline")  # optional: earlier releases did not store it
+    names = [field.name for field in fields(Reason) if field.name != "baseline"]
+    return Reason(
+        **{name: body[_JSON_NAMES.get(name, name)] for name in names},
+        baseline=None if baseline is None else float(baseline),
+    )

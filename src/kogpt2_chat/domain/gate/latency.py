@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from kogpt2_chat.domain.gate.block import Block, Case, Reason, Target
+from kogpt2_chat.domain.gate.block import Block, Case, Comparison, Reason, Target
 
 _P95: Final = Target("p95_ms", "serving", "p95 latency of the serving engine in ms")
 
@@ -27,6 +27,16 @@ class Latency(Block):
         if self.baseline_p95_ms is None:
             return []
         return [_P95.at_most(self.p95_ms, case.thresholds.latency_factor * self.baseline_p95_ms)]
+
+    def comparisons(self) -> list[Comparison]:
+        """Compare the 95th percentiles."""
+        if self.baseline_p95_ms is None:
+            return []
+        return [
+            Comparison(
+                rule=_P95.name, what=_P95.what, value=self.p95_ms, baseline=self.baseline_p95_ms, lower_is_better=True
+            )
+        ]
 
     def metrics(self) -> dict[str, float]:
         """Return the candidate's latencies."""

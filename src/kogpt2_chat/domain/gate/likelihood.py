@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Final
 
-from kogpt2_chat.domain.gate.block import Block, Case, Reason, Rule
+from kogpt2_chat.domain.gate.block import Block, Case, Comparison, Reason, Rule
 
 _GOLD_NOT_WORSE: Final = Rule("gold_not_worse", "fit")
 _BETTER_ON_TAUGHT: Final = Rule("better_on_taught", "fit", blocking=False)
@@ -68,6 +68,24 @@ class Likelihood(Block):
                 metrics[f"{name}_nll"] = fmean(paired.candidate)
                 metrics[f"{name}_nll_opponent"] = fmean(paired.baseline)
         return metrics
+
+    def comparisons(self) -> list[Comparison]:
+        """Compare the mean NLL on each kind of pairs."""
+        return [
+            Comparison(
+                rule=rule.name,
+                what=f"NLL of {label} answers",
+                value=fmean(paired.candidate),
+                baseline=fmean(paired.baseline),
+                lower_is_better=True,
+            )
+            for rule, label, paired in (
+                (_GOLD_NOT_WORSE, "gold", self.gold),
+                (_BETTER_ON_TAUGHT, "newly taught", self.taught),
+                (_BETTER_ON_HELD_OUT, "held-out", self.held_out),
+            )
+            if paired is not None
+        ]
 
 
 def upper_bound(paired: PairedNll, confidence: float, rounds: int, seed: int) -> float:

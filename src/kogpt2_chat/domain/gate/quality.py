@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from kogpt2_chat.domain.gate.block import Block, Case, Reason, Target
+from kogpt2_chat.domain.gate.block import Block, Case, Comparison, Reason, Target
 
 _GOLDEN: Final = Target("golden_rest", "golden", "share of other golden questions answered correctly")
 _CHRF: Final = Target("chrf", "reference", "chrF")
@@ -66,6 +66,26 @@ class Quality(Block):
             ]
         return reasons
 
+    def comparisons(self) -> list[Comparison]:
+        """Compare all metrics of the answers."""
+        ours, theirs = self.candidate, self.baseline
+        if theirs is None:
+            return []
+        pairs = [
+            (_CHRF, ours.chrf, theirs.chrf),
+            (_DISTINCT_1, ours.distinct_1, theirs.distinct_1),
+            (_DISTINCT_2, ours.distinct_2, theirs.distinct_2),
+            (_ENTROPY, ours.entropy, theirs.entropy),
+        ]
+        if ours.golden_total:
+            pairs.insert(0, (_GOLDEN, ours.golden_share, theirs.golden_share))
+        return [
+            Comparison(rule=target.name, what=target.what, value=value, baseline=baseline, lower_is_better=False)
+            for target, value, baseline in pairs
+        ]
+
     def metrics(self) -> dict[str, float]:
-        """Return the candidate's chrF."""
-        return {"chrf": self.candidate.chrf}
+        """Return the candidate's metrics, by which its version is compared with any other."""
+        ours = self.candidate
+        metrics = {name: getattr(ours, name) for name in ("chrf", "distinct_1", "distinct_2", "entropy")}
+        return metrics | ({"golden_share": ours.golden_share} if ours.golden_total else {})
