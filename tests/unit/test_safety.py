@@ -18,6 +18,7 @@ from kogpt2_chat.domain.lake.layout import turn_row
 from kogpt2_chat.domain.learning.dataset import Proposal, ineligible_reason
 from kogpt2_chat.domain.safety.crisis import KINDS
 from kogpt2_chat.domain.safety.vetted_answers import read_safety_texts
+from kogpt2_chat.domain.search.fields import TURN_INDEX
 from kogpt2_chat.errors import InvalidInput, NotFound
 from kogpt2_chat.jobs.explain import explain
 from kogpt2_chat.jobs.export_daily_csv import export_daily_csv
@@ -25,6 +26,7 @@ from kogpt2_chat.jobs.index import index
 from kogpt2_chat.jobs.ingest import ingest
 from kogpt2_chat.jobs.list_safety_turns import list_safety_turns
 from kogpt2_chat.jobs.open_safety_turn import open_safety_turn
+from kogpt2_chat.lake.trace_turn import Sources
 from kogpt2_chat.safety_texts import safety_texts
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.delta import InMemoryTables
@@ -231,8 +233,9 @@ def test_safety_turns_are_only_in_the_lake(tmp_path):
     tables, documents, files = InMemoryTables(), InMemoryIndex(), InMemoryFiles()
     ingest(topics=InMemoryTopics(harness.broker), tables=tables, settings=Settings())
     assert [row["text"] for row in tables.read("turns")] == [CRISIS_TEXT, "안녕?"]
-    documents.put([{"turn_id": "bot_question-0-0", "bot": "ChatbotB"}])
-    assert fields_of(index(tables=tables, index=documents)) == {"turns": 2, "kept_out": 1, "sent": 1, "documents": 1}
+    documents.put(TURN_INDEX, [("bot_question-0-0", {"bot": "ChatbotB"})])
+    result = index(tables=tables, index=documents)
+    assert (result.turns, result.kept_out, result.sent, result.removed, result.documents) == (2, 1, 1, 1, 1)
     assert set(documents.document_by_id) == {"bot_question-0-1"}
     (path,) = export_daily_csv(tables=tables, files=files, settings=Settings(), now=NOW).written
     assert files.read(path).decode().count("안녕?") == 1
@@ -347,8 +350,9 @@ def test_explain_refuses_safety_turns_and_names_the_review_command(tmp_path):
     assert len(harness.broker.all(TURN_TOPIC)) == 1
     with pytest.raises(InvalidInput, match=r"review-safety show bot_question-0-0") as refused:
         explain(
-            turn_id="bot_question-0-0", top=1, topics=InMemoryTopics(harness.broker), index=InMemoryIndex(),
-            registry=InMemoryRegistry(), settings=Settings(),
+            turn_id="bot_question-0-0", top=1, topics=InMemoryTopics(harness.broker),
+            sources=Sources(index=InMemoryIndex(), registry=InMemoryRegistry(), tables=InMemoryTables(),
+                            files=InMemoryFiles(), settings=Settings()),
         )  # fmt: skip
     assert CRISIS_TEXT not in str(refused.value)
 

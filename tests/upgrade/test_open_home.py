@@ -3,10 +3,15 @@
 Each packed home in this folder was made by ``make_home.sh`` with the release in its name.
 """
 
+import hashlib
+import json
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,12 +24,14 @@ from kafka.record.memory_records import MemoryRecords
 from kogpt2_chat import bootstrap
 from kogpt2_chat.artifact.card import verify_folder
 from kogpt2_chat.client.ask import ReceivedAnswer, Utterance
+from kogpt2_chat.corpora.dataset_rows import rows_with_hash, training_rows
+from kogpt2_chat.corpora.datasets import local_dataset
 from kogpt2_chat.domain.chat.topics import TURN_TOPIC
 from kogpt2_chat.jobs.build_dataset import build_dataset
 from kogpt2_chat.jobs.export_daily_csv import export_daily_csv
 from kogpt2_chat.jobs.index import index
 from kogpt2_chat.jobs.ingest import IngestResult, ingest
-from kogpt2_chat.lake.manifests import newest_manifest
+from kogpt2_chat.lake.manifests import newest_manifest, read_manifest
 from kogpt2_chat.settings import Settings, load_settings
 from kogpt2_chat.stack.stack import down, up
 from tests.conftest import free_offset
@@ -180,6 +187,51 @@ def test_index_and_daily_files_are_made_from_the_lake(open_home: OpenHome) -> No
     written = export_daily_csv(tables=tables, files=files, settings=settings, now=packed_at).written
     texts = [files.read(path).decode() for path in written]
     assert all(any(reply["question"] in text for text in texts) for reply in open_home.facts["replies"])
+
+
+def test_an_old_answer_is_traced_to_its_version_and_dataset(open_home: OpenHome) -> None:
+    """The old version has no description, and its decision no values of the baseline: all else is found."""
+    facts, settings = open_home.facts, open_home.settings
+    found = traced(facts["turn_ids"][0])
+    assert (found["turn"]["outcome"], found["positions"]["question"]["topic"]) == ("model", "bot_question")
+    assert found["positions"]["log"]["topic"] == TURN_TOPIC
+    version, run, dataset = found["version"], found["run"], found["dataset"]
+    assert (version["version"], version["aliases"]) == (facts["version"], ["champion"])
+    assert run["url"].startswith(f"{settings.mlflow_url}/#/experiments/")
+    assert run["started_at"] < run["ended_at"] < version["registered_at"]
+    assert dataset["dataset"] == facts["dataset"]
+    assert found["gate"]["result"] == "pass"
+    assert {reason["baseline"] for reason in found["gate"]["reasons"]} == {None}
+    assert len(found["nearest_rows"]) == 5
+    assert found["notes"] == []
+    assert bootstrap.registry(settings).get(facts["bot"], facts["version"]).description == ""
+
+
+def test_an_old_row_is_traced_to_its_dataset_and_version(open_home: OpenHome) -> None:
+    """By its hash, which went into the earlier release's content hash, and by its turn, if a player taught it."""
+    bot, dataset, files = open_home.facts["bot"], open_home.facts["dataset"], bootstrap.files(open_home.settings)
+    folder = local_dataset(bot, dataset, files, open_home.settings)
+    hashes = sorted(row.row_hash for row in rows_with_hash(folder, ""))
+    manifest = read_manifest(files, open_home.settings.hdfs.root, bot, dataset)
+    assert hashlib.sha256("\n".join(hashes).encode()).hexdigest() == manifest.content_hash
+    learned = training_rows(folder)
+    for asked in {learned[0].row_hash[:12], *(row.turn_id for row in learned if row.turn_id)}:
+        found = traced("--row", asked)
+        assert [one["dataset"] for one in found["datasets"]] == [dataset]
+        assert [(one["version"], one["aliases"], one["how"]) for one in found["learned_by"]] == [
+            (open_home.facts["version"], ["champion"], "dataset")
+        ]
+        assert (found["withdrawn"], found["distrusted"], found["notes"]) == (False, [], [])
+
+
+def traced(*arguments: str) -> dict[str, Any]:
+    """Return what the command prints."""
+    command = [sys.executable, "-m", "kogpt2_chat.cli", "lineage", *arguments, "--json"]
+    started = time.monotonic()
+    printed = subprocess.run(command, capture_output=True, check=True).stdout
+    print(f"lineage {' '.join(arguments)}: {time.monotonic() - started:.1f} s")
+    found: dict[str, Any] = json.loads(printed)
+    return found
 
 
 def test_a_dataset_is_made_from_rows_of_both_releases(open_home: OpenHome) -> None:
