@@ -9,6 +9,7 @@ import requests
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.chat.topics import TURN_TOPIC
+from kogpt2_chat.domain.search.fields import TURN_INDEX
 from kogpt2_chat.jobs.build_dataset import build_dataset
 from kogpt2_chat.jobs.index import index
 from kogpt2_chat.jobs.ingest import ingest
@@ -88,7 +89,7 @@ class SmallStack:
         names = self.services()
         if "elasticsearch" in names:
             index(tables=bootstrap.tables(self.settings), index=bootstrap.index(self.settings), rebuild=False)
-            assert bootstrap.index(self.settings).count() == len(set(self.lake()))
+            assert bootstrap.index(self.settings).count(TURN_INDEX) == len(set(self.lake()))
         if "mlflow" in names:
             url = f"{self.settings.mlflow_url}/api/2.0/mlflow/experiments/create"
             response = requests.post(url, json={"name": os.urandom(8).hex()}, timeout=30)
