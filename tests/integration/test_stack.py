@@ -48,7 +48,7 @@ def second_stack(stack_settings: Settings, tmp_path: Path) -> Iterator[Settings]
 def test_status_shows_every_service_as_healthy(stack_settings: Settings) -> None:
     """Every service is listed as healthy, with its process id; Kafka also with its port."""
     found = services(stack_settings)
-    expected = {"kafka", "namenode", "datanode-1", "datanode-2", "elasticsearch", "mlflow", "worker-1"}
+    expected = {"kafka", "namenode", "datanode-1", "datanode-2", "elasticsearch", "indexer", "mlflow", "worker-1"}
     airflow = {f"airflow-{part}" for part in ("api-server", "scheduler", "dag-processor", "triggerer")}
     assert expected | airflow <= set(found)
     assert [(one.name, one.detail) for one in found.values() if not one.healthy] == []

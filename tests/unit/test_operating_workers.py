@@ -9,6 +9,8 @@ import shlex
 import pytest
 import yaml
 
+from indexer.__main__ import END_S
+from indexer.__main__ import SETTINGS_WRONG as INDEXER_SETTINGS_WRONG
 from kogpt2_chat.domain.rollout.states import SlotReport
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import CHECKOUT, Settings, load_settings
@@ -19,7 +21,7 @@ from world.gateway.__main__ import SETTINGS_WRONG
 from world.gateway.from_settings import gateway_settings
 
 SYSTEMD = CHECKOUT / "deploy" / "systemd"
-NAMES = ("worker", "gateway")
+NAMES = ("worker", "gateway", "indexer")
 PAGE = (CHECKOUT / "docs" / "workers.md").read_text(encoding="utf-8")
 RULES = next(
     block for block in map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)) if "groups" in block
@@ -29,10 +31,10 @@ AGGREGATION = re.compile(r"(?:histogram_quantile\([\d.]+, )?(?:sum|count|max|min
 
 
 class Unit:
-    """The unit file of a worker or a gateway. It may contain a directive several times."""
+    """The unit file of a program. It may contain a directive several times."""
 
     def __init__(self, name: str = "worker") -> None:
-        path = SYSTEMD / f"kogpt2-{name}@.service"
+        path = SYSTEMD / f"kogpt2-{name}{'' if name == 'indexer' else '@'}.service"
         self.lines = [line for line in path.read_text().splitlines() if line and line[0] != "#"]
         parser = configparser.RawConfigParser(strict=False)
         parser.optionxform = str
@@ -77,7 +79,8 @@ def test_the_unit_starts_the_program_with_the_instance_as_its_number(name, numbe
 def test_every_setting_of_the_unit_and_its_example_exists(unit):
     """A program does not start with a misspelt setting, and another machine must set its home and the servers."""
     names = [name for name in [*example(unit), *Unit(unit).environment()] if name.startswith("KOGPT2_")]
-    assert {"KOGPT2_HOME", "KOGPT2_KAFKA__BOOTSTRAP", "KOGPT2_MLFLOW__TRACKING_URI"} <= set(names)
+    server = "KOGPT2_ELASTIC__URL" if unit == "indexer" else "KOGPT2_MLFLOW__TRACKING_URI"
+    assert {"KOGPT2_HOME", "KOGPT2_KAFKA__BOOTSTRAP", server} <= set(names)
     for name in names:
         assert_is_setting(name)
 
@@ -118,6 +121,14 @@ def test_a_worker_is_restarted_unless_its_settings_are_wrong_or_it_was_fenced():
     assert service["KillSignal"] == "SIGTERM"
     sources = "".join(path.read_text() for path in (CHECKOUT / "serving").glob("*.py"))
     assert ("WatchdogSec" in service) == ("sd_notify" in sources)
+
+
+def test_the_indexer_is_restarted_unless_its_settings_are_wrong():
+    """Systemd kills it only after it has ended by itself."""
+    service = Unit("indexer").service
+    assert shlex.split(service["ExecStart"])[1:] == ["-m", "indexer"]
+    assert (service["Restart"], service["RestartPreventExitStatus"]) == ("always", str(INDEXER_SETTINGS_WRONG))
+    assert int(service["TimeoutStopSec"]) > END_S + 1
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -74,10 +74,12 @@ def test_a_server_does_not_wait_if_df_does_not_report_a_number(tmp_path: Path, d
 
 
 def test_each_server_that_a_full_disk_ends_waits_for_disk_space(tmp_path: Path) -> None:
-    """Workers, gateways and MLflow can run with a full disk, so they do not wait."""
+    """Workers, gateways, the indexer and MLflow can run with a full disk, so they do not wait."""
     settings = Settings(home=tmp_path / "home")
     programs = all_programs(settings, folders_of(settings), Java(home=Path("/"), version=17))
-    assert {program.name for program in programs if program.fills is None} == {"mlflow", "worker-1", "gateway-1"}
+    assert {program.name for program in programs if program.fills is None} == {
+        "mlflow", "worker-1", "gateway-1", "indexer",
+    }  # fmt: skip
     for program in programs:
         script = start_script(program, {}, settings.stack.keep_free_mb)
         assert ("waiting for disk space" in script) == (program.fills is not None)

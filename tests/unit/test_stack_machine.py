@@ -13,7 +13,8 @@ import pytest
 from kafka.errors import KafkaConnectionError
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
-from kogpt2_chat.settings import Settings
+from kogpt2_chat.health_server import HealthServer
+from kogpt2_chat.settings import Ports, Settings
 from kogpt2_chat.stack import health
 from kogpt2_chat.stack.folders import folders_of, make_folders, remove_all
 from kogpt2_chat.stack.java import ensure_java, find_java
@@ -228,8 +229,41 @@ def test_status_shows_the_slots_that_a_worker_reports() -> None:
 def test_a_gateways_problems_are_shown() -> None:
     """As the gateway words them; an answer of something else on its port says nothing."""
     body = json.dumps({"ready": False, "problems": ["no answers", "no moderation"]}).encode()
-    assert health.gateway_problems(body) == "no answers; no moderation"
-    assert [health.gateway_problems(other) for other in (b"", b"<p>", b"[]", b'{"problems": 3}')] == [""] * 4
+    assert health.problems_of(body) == "no answers; no moderation"
+    assert [health.problems_of(other) for other in (b"", b"<p>", b"[]", b'{"problems": 3}')] == [""] * 4
+
+
+def test_status_shows_how_far_the_indexer_is_behind() -> None:
+    """Refused and unreadable records are shown only if there are any."""
+    report = {"lag_s": 0.4, "documents": {"kogpt2-turns": 5, "kogpt2-feedback": 2}, "refused": {}, "unreadable": {}}
+    assert health.indexer_summary(report) == "0 s behind, 7 documents"
+    faulty = report | {"lag_s": None, "refused": {"kogpt2-turns": 1}, "unreadable": {"feedback": 3}}
+    assert health.indexer_summary(faulty) == "lag not known yet, 7 documents, 1 refused, 3 unreadable"
+
+
+@pytest.mark.parametrize(("ready", "expected"), [(True, 3.5), (False, 3.5), (None, None)])
+def test_the_report_of_the_indexer_is_read_whether_it_is_ready_or_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, ready: bool | None, expected: float | None
+) -> None:
+    """It answers 503 while it waits for a server. Without an indexer the report is empty."""
+
+    class IndexerState:
+        def __init__(self) -> None:
+            self.ready = bool(ready)
+
+        def as_json(self) -> dict[str, object]:
+            return {"lag_s": 3.5, "problems": ["no answer"]}
+
+    server = HealthServer("127.0.0.1", 0, IndexerState, lambda: b"")
+    if ready is not None:
+        server.start()
+    settings = settings_for(tmp_path).model_copy(update={"ports": Ports(indexer=server.port)})
+    if ready is None:
+        server.close()
+    try:
+        assert health.indexer_report(settings).get("lag_s") == expected
+    finally:
+        server.close()
 
 
 def spark_server(tmp_path: Path, name: str) -> health.RunningServer:

@@ -183,12 +183,48 @@ def gateway(server: RunningServer) -> str:
     try:
         report = _json(f"{url}/health")
     except urllib.error.HTTPError as error:
-        raise Unhealthy(f"{url}: {gateway_problems(error.read()) or error.code}") from error
+        raise Unhealthy(f"{url}: {problems_of(error.read()) or error.code}") from error
     return f"{url}, {report['players']} players" + ("" if report["client"] else "; the client is not built: no page")
 
 
-def gateway_problems(body: bytes) -> str:
-    """Return what a gateway says does not work; empty if it does not say."""
+def indexer(server: RunningServer) -> str:
+    """Request the health route: the indexer must reach Kafka and be able to write to Elasticsearch."""
+    try:
+        report = _json(_indexer_url(server.settings))
+    except urllib.error.HTTPError as error:
+        raise Unhealthy(problems_of(error.read()) or f"returned {error.code}") from error
+    return indexer_summary(report)
+
+
+def indexer_summary(report: Mapping[str, Any]) -> str:
+    """Return one line about what the indexer has done since its start."""
+    lag_s, refused = report["lag_s"], sum(report["refused"].values())
+    unreadable = sum(report["unreadable"].values())
+    faults = [f"{count} {what}" for count, what in ((refused, "refused"), (unreadable, "unreadable")) if count]
+    behind = "lag not known yet" if lag_s is None else f"{lag_s:.0f} s behind"
+    return ", ".join([behind, f"{sum(report['documents'].values())} documents", *faults])
+
+
+def indexer_report(settings: Settings) -> Mapping[str, Any]:
+    """Return what the indexer of this stack reports, whether it is ready or not; empty if it does not answer."""
+    try:
+        return dict(_json(_indexer_url(settings)))
+    except urllib.error.HTTPError as error:
+        body = error.read()
+    except (OSError, ValueError, http.client.HTTPException):
+        return {}
+    try:
+        return dict(json.loads(body))
+    except (ValueError, TypeError):
+        return {}
+
+
+def _indexer_url(settings: Settings) -> str:
+    return f"http://{settings.local(settings.ports.indexer)}/health"
+
+
+def problems_of(body: bytes) -> str:
+    """Return what a gateway or the indexer says does not work; empty if it does not say."""
     try:
         return "; ".join(str(problem) for problem in json.loads(body)["problems"])
     except (ValueError, LookupError, TypeError):
@@ -239,6 +275,7 @@ _PROBES_BY_GROUP: Final[Mapping[str, Probe]] = {
     "spark": spark,
     "worker": worker,
     "gateway": gateway,
+    "indexer": indexer,
 }
 
 

@@ -11,6 +11,7 @@ from kogpt2_chat.stack.servers.airflow import airflow_programs
 from kogpt2_chat.stack.servers.elastic import elastic_programs
 from kogpt2_chat.stack.servers.gateway import gateway_programs
 from kogpt2_chat.stack.servers.hdfs import hdfs_programs
+from kogpt2_chat.stack.servers.indexer import indexer_programs
 from kogpt2_chat.stack.servers.kafka import kafka_programs
 from kogpt2_chat.stack.servers.mlflow import mlflow_programs
 from kogpt2_chat.stack.servers.spark import spark_programs
@@ -28,6 +29,7 @@ def all_programs(settings: Settings, folders: Folders, java: Java) -> list[Progr
         *spark_programs(settings, folders, java),
         *worker_programs(settings),
         *gateway_programs(settings),
+        *indexer_programs(settings),
     ]
 
 

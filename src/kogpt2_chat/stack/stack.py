@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.operator_login import write_operator_login
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.command_lock import command_lock
 from kogpt2_chat.stack.folders import Folders, folders_of, remove_all
@@ -204,6 +205,7 @@ def _write(settings: Settings, folders: Folders, programs: Sequence[Program]) ->
     """Write folders, configuration files and start scripts, readable only by the user of each program."""
     write_secrets(settings, folders)
     write_first_key(settings)
+    write_operator_login(settings)
     for program in programs:
         script = Path(script_path(folders, program))
         environment = program_environment(program, settings, folders.home)

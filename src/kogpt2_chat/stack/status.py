@@ -10,6 +10,7 @@ from typing import Final
 
 from kogpt2_chat.airflow_password import read_password
 from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.operator_login import shown_password
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.stack.disk_space import full_disks
 from kogpt2_chat.stack.folders import Folders, folders_of
@@ -41,6 +42,8 @@ class Status:
         urls: the addresses of the servers' pages, by name.
         airflow_user: the user name for Airflow.
         airflow_password: the password for Airflow; None before the first start, which generates it.
+        operator_user: the user name for the operators' pages.
+        operator_password: the password for them; None before the first start, which generates it.
         full_disks: one message per full disk.
     """
 
@@ -48,6 +51,8 @@ class Status:
     urls: dict[str, str]
     airflow_user: str
     airflow_password: str | None
+    operator_user: str
+    operator_password: str | None
     full_disks: tuple[str, ...]
 
 
@@ -74,6 +79,7 @@ def status(settings: Settings, parts: StackParts | None = None) -> Status:
         services=services,
         urls={
             "world": settings.world_url,
+            "operators": settings.operators_url,
             "airflow": settings.airflow_url,
             "mlflow": settings.mlflow_url,
             "elasticsearch": settings.elastic_url,
@@ -81,6 +87,8 @@ def status(settings: Settings, parts: StackParts | None = None) -> Status:
         },
         airflow_user=settings.airflow.username,
         airflow_password=read_password(folders.home, settings.airflow.username),
+        operator_user=settings.ops.username,
+        operator_password=shown_password(settings),
         full_disks=tuple(full_disks(_filled(folders, programs), settings.stack.keep_free_mb)),
     )
 

@@ -19,8 +19,8 @@ from kogpt2_chat.stack.supervision import GONE, State, SupervisorTimeout
 
 FOUNDATION: Final = frozenset({"kafka", "hdfs", "elasticsearch"})
 """Groups that must be healthy before ``on_ready`` is called."""
-DEPENDENT: Final = frozenset({"airflow", "worker", "gateway"})
-"""Groups that start after ``on_ready``: they use the topics and the index that it creates."""
+DEPENDENT: Final = frozenset({"airflow", "worker", "gateway", "indexer"})
+"""Groups that start after ``on_ready``: they use the topics and the indices that it creates."""
 _PAUSE_S: Final = 0.5
 _ANSWER_S: Final = 1.0
 _NO_ANSWER_YET: Final = Health(healthy=False, detail="no answer yet")

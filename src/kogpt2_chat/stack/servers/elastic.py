@@ -25,6 +25,8 @@ network.bind_host: {settings.stack.host}
 http.port: {ports.at(ports.elasticsearch)}
 transport.port: {ports.at(ports.elasticsearch_transport)}
 discovery.type: single-node
+# A write to an index that was deleted must not create one with guessed types of its fields.
+action.auto_create_index: -kogpt2-*,+*
 # Many machines have a low vm.max_map_count, and this node's indices are small.
 node.store.allow_mmap: false
 # In bytes: a large disk must not make the index read-only because it is nearly full by percentage. Below the flood
@@ -84,7 +86,8 @@ def elastic_programs(settings: Settings, folders: Folders, java: Java) -> list[P
             stop_rank=2,
             fills=data,
             keeps=data / "data" / "nodes",
-            when_lost="the index is created again; `kogpt2-chat index --rebuild` fills it from the lake",
+            when_lost="the indexer creates the indices again and fills them from what Kafka still has; "
+            "`kogpt2-chat index --rebuild` adds older turns from the lake",
             memory_mb=600,
         )
     ]
