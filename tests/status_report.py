@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kogpt2_chat.cli.status import NOT_COMPARED, AirflowLogin, KafkaStatus, SafetyStatus, StatusReport
+from kogpt2_chat.cli.status import NOT_COMPARED, IndexerStatus, KafkaStatus, PageLogin, SafetyStatus, StatusReport
 
 
 def status_report(**parts: Any) -> StatusReport:
@@ -10,10 +10,12 @@ def status_report(**parts: Any) -> StatusReport:
     empty: dict[str, Any] = {
         "services": (),
         "urls": {},
-        "airflow": AirflowLogin(user="admin", password=None),
+        "airflow": PageLogin(user="admin", password=None),
+        "operators": PageLogin(user="operator", password=None),
         "full_disks": (),
         "bots": (),
         "safety": SafetyStatus(answers={}, checked_on=None, warning=None),
+        "indexer": IndexerStatus(),
         "kafka": KafkaStatus(warning=None),
         "champions": NOT_COMPARED,
     }

@@ -45,17 +45,19 @@ NAMES_BY_JOB = {
     "distrust": DISTRUST_ENTRY,
     "evaluate": OWN_FORM,
     "explain": OWN_FORM,
-    "export_daily_csv": "files written year",
+    "export_daily_csv": "files read written year",
     "finetune": "bot dataset epochs left_out loss parent run_id seconds steps validation_nll",
     "import_corpus": "bots.dev bots.gold bots.golden bots.seed first_unusable folder left_out lines.all lines.blank "
     "lines.header rows trimmed unusable",
-    "index": "documents kept_out sent turns",
+    "index": "documents kept_out refused removed sent turns feedback.documents feedback.rated feedback.refused "
+    "feedback.removed feedback.sent refusals.document_id refusals.reason",
     "ingest": " ".join(
         [
             *(f"{table}.{name}" for table in ("feedback", "turns") for name in TABLE),
             *(f"lost.{name}" for name in ("end", "kafka_partition", "reason", "start", "table", "topic")),
         ]
     ),
+    "lineage": OWN_FORM,
     "list_moderations": " ".join(f"moderations.{name}" for name in MODERATION.split()),
     "list_reports": " ".join(
         [
@@ -75,6 +77,7 @@ NAMES_BY_JOB = {
     "replay_quarantine": "dry_run mended readable still stored waiting",
     "rollback": "bot changed epoch previous reason version workers",
     "rollout": "bot changed epoch previous reason version workers",
+    "row_lineage": OWN_FORM,
     "show_learned": "bot dataset pairs.answer pairs.new pairs.question total version",
     "show_quarantine": "records",
 }
@@ -121,9 +124,10 @@ def test_status_keeps_its_names() -> None:
     """Scripts and other programs read ``status --json``."""
     assert sorted(names(StatusReport)) == [
         "airflow.password", "airflow.user", "bots.bot", "bots.detail", "bots.epoch", "bots.state", "bots.version",
-        "champions.compared", "champions.warnings", "full_disks", "kafka.warning", "safety.answers",
-        "safety.checked_on", "safety.warning", "services.detail", "services.healthy", "services.name",
-        "services.pid", "services.port", "urls",
+        "champions.compared", "champions.warnings", "full_disks", "indexer.documents", "indexer.lag_s",
+        "indexer.notes", "indexer.problems", "indexer.refused", "indexer.unreadable", "kafka.warning",
+        "operators.password", "operators.user", "safety.answers", "safety.checked_on", "safety.warning",
+        "services.detail", "services.healthy", "services.name", "services.pid", "services.port", "urls",
     ]  # fmt: skip
 
 

@@ -39,7 +39,9 @@ def test_the_report_of_the_demo_can_contain_markup():
 def test_status_prints_passwords_and_details_literally():
     """Passwords and error messages may contain brackets."""
     kafka = Service(name="kafka", pid=7, port=9092, healthy=False, detail="[/var/log] is full")
-    login = status.AirflowLogin(user="admin", password="[red]secret[/red]")
-    text = status.table(status_report(services=[kafka], airflow=login))
+    login = status.PageLogin(user="admin", password="[red]secret[/red]")
+    operators = status.PageLogin(user="김[b]하늘", password="[/]")
+    text = status.table(status_report(services=[kafka], airflow=login, operators=operators))
     assert "[/var/log] is full" in text
     assert "Airflow login: admin / [red]secret[/red]" in text
+    assert "Operators' login: 김[b]하늘 / [/]" in text

@@ -2,7 +2,19 @@
 
 import typer
 
-from kogpt2_chat.cli import distrust, explain, learning, moderate, operate, output, quarantine, safety, servers, talk
+from kogpt2_chat.cli import (
+    distrust,
+    explain,
+    learning,
+    lineage,
+    moderate,
+    operate,
+    output,
+    quarantine,
+    safety,
+    servers,
+    talk,
+)
 
 app = typer.Typer(
     name="kogpt2-chat",
@@ -16,6 +28,7 @@ talk.add_to(app)
 servers.add_to(app)
 learning.add_to(app)
 explain.add_to(app)
+lineage.add_to(app)
 operate.add_to(app)
 moderate.add_to(app)
 quarantine.add_to(app)

@@ -8,6 +8,7 @@ import typer
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.learning import BotName
+from kogpt2_chat.cli.lineage import short_lines, sources
 from kogpt2_chat.cli.output import Json, progress, show
 from kogpt2_chat.domain.chat.turns import Turn, answer_source
 from kogpt2_chat.domain.learning.explanation import Explanation, Replay, Step, Token, TokenChoice
@@ -29,7 +30,7 @@ def explain(
     *,
     as_json: Json = False,
 ) -> None:
-    """Show how an answer was made: version, tokens, filters, and a replay of its prompt with token probabilities.
+    """Show how an answer was made: origin, tokens, filters, and a replay of its prompt with token probabilities.
 
     Example: `kogpt2-chat explain bot_question-3-17`
     """
@@ -40,9 +41,7 @@ def explain(
         turn_id=turn_id,
         top=top,
         topics=bootstrap.topics(settings),
-        index=bootstrap.index(settings),
-        registry=bootstrap.registry(settings),
-        settings=settings,
+        sources=sources(settings),
         progress=progress,
     )
     show(found, as_text(found), as_json=as_json)
@@ -92,8 +91,11 @@ def as_text(found: Explanation) -> str:
         how = turn.decoding.get("strategy", "greedy")
         title = f"Replay of {turn.bot} version {turn.model_version}: fp32, {how}, control tokens suppressed"
         lines += _section(title, _replay(found.replay))
-    if found.notes:
-        lines += _section("Notes", [f"- {one_line(note)}" for note in found.notes])
+    if found.lineage is not None:
+        lines += short_lines(found.lineage)
+    notes = [*found.notes, *(found.lineage.notes if found.lineage else ())]
+    if notes:
+        lines += _section("Notes", [f"- {one_line(note)}" for note in notes])
     return "\n".join(lines)
 
 

@@ -56,10 +56,14 @@ def ingest(*, as_json: Json = False) -> None:
 
 def index(
     *,
-    rebuild: Annotated[bool, typer.Option(help="Delete all documents and index the whole lake again.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option(help="Also create an index again if this release cannot use its fields.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Update the search index with the lake's new turns.
+    """Compare the search index with the lake: send turns and feedback that are missing or differ, and remove others.
+
+    The indexer writes new turns by itself. Searching goes on meanwhile, and turns that the lake does not have yet stay.
 
     Example: `kogpt2-chat index --rebuild`
     """
@@ -220,7 +224,9 @@ def register(
     """
     from kogpt2_chat.jobs.register import register as run
 
-    _show(run(bot=bot, run_id=run_id, registry=bootstrap.registry(load_settings())), as_json=as_json)
+    settings = load_settings()
+    registry, files = bootstrap.registry(settings), bootstrap.files(settings)
+    _show(run(bot=bot, run_id=run_id, registry=registry, files=files, settings=settings), as_json=as_json)
 
 
 def evaluate(bot: BotName, version: VersionNumber, *, as_json: Json = False) -> None:

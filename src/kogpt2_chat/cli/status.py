@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import Any, Final
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.domain.chat.bots import BOT_IDS
@@ -14,6 +14,7 @@ from kogpt2_chat.fleet.fleet import Fleet
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.safety_texts import safety_texts
 from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack.health import indexer_report
 from kogpt2_chat.stack.status import Service, safety_counts
 from kogpt2_chat.stack.status import status as stack_status
 from kogpt2_chat.terminal_page import TerminalPage
@@ -42,8 +43,8 @@ class BotStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AirflowLogin:
-    """The login of Airflow's pages.
+class PageLogin:
+    """The login of Airflow's pages, or of the operators' pages.
 
     Attributes:
         user: user name.
@@ -67,6 +68,27 @@ class SafetyStatus:
     answers: Mapping[str, int]
     checked_on: str | None
     warning: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexerStatus:
+    """The live indexer, since its start.
+
+    Attributes:
+        lag_s: age of the oldest record that is not in the search index yet, in seconds; None if it is not known.
+        documents: number of documents written.
+        refused: number of documents that an index refused.
+        unreadable: number of records that could not be read.
+        problems: why nothing is written now.
+        notes: what an operator may want to do.
+    """
+
+    lag_s: float | None = None
+    documents: int = 0
+    refused: int = 0
+    unreadable: int = 0
+    problems: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,19 +123,23 @@ class StatusReport:
         services: one per server.
         urls: addresses of the servers' pages, by name.
         airflow: the login of Airflow's pages.
+        operators: the login of the operators' pages.
         full_disks: one message per full disk.
         bots: one per bot; empty if Kafka is unreachable.
         safety: the vetted answers.
+        indexer: the live indexer.
         kafka: the brokers.
         champions: the comparison of the aliases.
     """
 
     services: Sequence[Service]
     urls: Mapping[str, str]
-    airflow: AirflowLogin
+    airflow: PageLogin
+    operators: PageLogin
     full_disks: Sequence[str]
     bots: Sequence[BotStatus]
     safety: SafetyStatus
+    indexer: IndexerStatus
     kafka: KafkaStatus
     champions: ChampionStatus
 
@@ -130,10 +156,12 @@ def report(settings: Settings) -> StatusReport:
     return StatusReport(
         services=found.services,
         urls=found.urls,
-        airflow=AirflowLogin(user=found.airflow_user, password=found.airflow_password),
+        airflow=PageLogin(user=found.airflow_user, password=found.airflow_password),
+        operators=PageLogin(user=found.operator_user, password=found.operator_password),
         full_disks=found.full_disks,
         bots=bots(settings) if reachable else (),
         safety=safety(settings, safety_counts(settings), datetime.now(UTC).date()),
+        indexer=indexer(indexer_report(settings)),
         kafka=KafkaStatus(warning=bootstrap.kafka_warning(settings) if reachable else None),
         champions=champions(settings) if reachable and registered else NOT_COMPARED,
     )
@@ -155,6 +183,21 @@ def safety(settings: Settings, counts: Mapping[str, int], today: date) -> Safety
     except InvalidInput as error:
         return SafetyStatus(answers=counts, checked_on=None, warning=str(error))
     return SafetyStatus(answers=counts, checked_on=texts.checked_on.isoformat(), warning=texts.warning(today))
+
+
+def indexer(report: Mapping[str, Any]) -> IndexerStatus:
+    """Return the status of the indexer.
+
+    Args:
+        report: the body of its health route; empty if it does not answer.
+
+    Returns:
+        Its lag and its counts.
+    """
+    if not report:
+        return IndexerStatus(problems=("it does not respond",))
+    sums = {name: sum(report[name].values()) for name in ("documents", "refused", "unreadable")}
+    return IndexerStatus(lag_s=report["lag_s"], problems=report["problems"], notes=report["notes"], **sums)
 
 
 def bots(settings: Settings) -> list[BotStatus]:
@@ -195,15 +238,26 @@ def table(found: StatusReport) -> str:
     page.table("Services", [field.name for field in fields(Service)], map(astuple, found.services))
     page.table("Bots", [field.name for field in fields(BotStatus)], map(astuple, found.bots))
     page.table("Pages", ("page", "url"), found.urls.items())
-    page.line(f"Airflow login: {found.airflow.user} / {found.airflow.password or 'generated at the first start'}")
+    for name, login in (("Airflow", found.airflow), ("Operators'", found.operators)):
+        page.line(f"{name} login: {login.user} / {login.password or 'generated at the first start'}")
     counts = ", ".join(f"{kind} {count}" for kind, count in found.safety.answers.items())
     page.line(f"Vetted answers since the workers started: {counts or 'no worker responds'}")
+    page.line(_indexer_line(found.indexer))
+    for note in found.indexer.notes:
+        page.line(f"Indexer: {note}")
     for warning in (found.safety.warning, *found.full_disks, found.kafka.warning):
         if warning:
             page.line(f"WARNING: {warning}")
     for line in _champion_lines(found.champions):
         page.line(line)
     return page.text()
+
+
+def _indexer_line(found: IndexerStatus) -> str:
+    behind = "unknown" if found.lag_s is None else f"{found.lag_s:.1f} s behind"
+    counts = f"{found.documents} documents, {found.refused} refused, {found.unreadable} unreadable since its start"
+    problems = f"; {'; '.join(found.problems)}" if found.problems else ""
+    return f"Indexer: {behind}, {counts}{problems}"
 
 
 def _champion_lines(found: ChampionStatus) -> list[str]:
