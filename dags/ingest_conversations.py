@@ -1,15 +1,16 @@
 """Move conversations from Kafka into the lake.
 
 Every ten minutes, new turns (`conversation_log`) and feedback (`feedback`) become rows of the Delta tables `turns` and
-`feedback` on HDFS, each exactly once. Then, in parallel, new turns are indexed in Elasticsearch and the daily `Q,A`
-files under `/Chatbot/dailydata` are rewritten. New feedback updates the asset `teachings`, which starts `retrain_bots`.
+`feedback` on HDFS, each exactly once. Then the daily `Q,A` files of the days with new turns are rewritten, under
+`/Chatbot/dailydata`. New feedback updates the asset `teachings`, which starts `retrain_bots`. The search index does not
+wait for this DAG: the indexer fills it from Kafka.
 
-**Inputs** Kafka topics `conversation_log`, `feedback`. **Outputs** tables `turns`, `feedback`; index of turns;
+**Inputs** Kafka topics `conversation_log`, `feedback`. **Outputs** tables `turns`, `feedback`;
 `/Chatbot/dailydata/MMDD/BOT.csv`.
 
 **Re-run** any task at any time: the tables store the Kafka positions, so a second run finds nothing to do. A missed run
 needs no backfill, because the next run reads everything that is new.
-By hand: `kogpt2-chat ingest`, `kogpt2-chat index`, `kogpt2-chat export-daily-csv`.
+By hand: `kogpt2-chat ingest`, `kogpt2-chat export-daily-csv`.
 """
 
 from datetime import timedelta
@@ -24,7 +25,7 @@ from kogpt2_airflow.tasks import announce_teachings
 
 with DAG(
     dag_id="ingest_conversations",
-    description="Kafka → Delta tables on HDFS → search index and daily CSV",
+    description="Kafka → Delta tables on HDFS → daily CSV",
     doc_md=__doc__,
     schedule="*/10 * * * *",
     start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Seoul"),
@@ -37,8 +38,7 @@ with DAG(
     tags=["kogpt2", "lake"],
 ):
     ingest = JobOperator(task_id="ingest", command=["ingest"])
-    index = JobOperator(task_id="index", command=["index"])
     export = JobOperator(task_id="export_daily_csv", command=["export-daily-csv"])
 
-    ingest >> [index, export]
+    ingest >> export
     announce_teachings(ingest.output["feedback"])

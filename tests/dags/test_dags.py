@@ -78,13 +78,12 @@ def test_every_task_has_retries_a_timeout_and_an_owner(dags: dict[str, DAG]) -> 
             assert task.owner == "kogpt2-chat", name
 
 
-def test_conversations_are_ingested_before_they_are_indexed(dags: dict[str, DAG]) -> None:
-    """Index and CSV export run in parallel, after the new rows are in the lake."""
+def test_conversations_are_ingested_before_they_are_exported(dags: dict[str, DAG]) -> None:
+    """CSV export and the announcement of feedback run in parallel, after the new rows are in the lake."""
     dag = dags["ingest_conversations"]
 
     assert {task.task_id: upstream(dag, task.task_id) for task in dag.tasks} == {
         "ingest": set(),
-        "index": {"ingest"},
         "export_daily_csv": {"ingest"},
         "announce_teachings": {"ingest"},
     }

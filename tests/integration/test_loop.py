@@ -1,6 +1,7 @@
 """From questions to answers, the lake and the index, on real servers, with models that Airflow trained."""
 
 import csv
+import time
 
 import pytest
 
@@ -8,7 +9,9 @@ from kogpt2_chat import bootstrap
 from kogpt2_chat.client.ask import Utterance
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import TURN_TOPIC
+from kogpt2_chat.domain.search.fields import TURN_INDEX
 from kogpt2_chat.settings import Settings
+from kogpt2_chat.stack.processes import wait_until
 from tests.loop import ask_bots, champion_versions, run_dag
 
 
@@ -44,6 +47,15 @@ def test_every_version_has_its_decision_and_its_origin_as_tags(trained_stack: Se
         assert {"gate_reasons", "dataset", "base", "licence"} <= version.tags.keys()
 
 
+@pytest.mark.parametrize("bot", BOT_IDS)
+def test_a_version_that_airflow_trained_is_described(trained_stack: Settings, bot: str) -> None:
+    """Its description has the dataset with the rows by origin, and the gate's table."""
+    first = bootstrap.registry(trained_stack).get(bot, 1)
+    assert f"Dataset {first.tags['dataset']} of " in first.description
+    assert "rows seed " in first.description
+    assert "| loads | yes | 1 | 1 |" in first.description
+
+
 @pytest.fixture(scope="module")
 def ingested(trained_stack: Settings) -> Settings:
     """The stack after one more turn and an ingest."""
@@ -53,7 +65,7 @@ def ingested(trained_stack: Settings) -> Settings:
 
 
 def test_the_lake_and_the_index_contain_every_turn_once(ingested: Settings) -> None:
-    """The table's positions are the topic's end offsets, and the index has one document per turn."""
+    """The table's positions are the topic's end offsets, and the indexer writes one document per turn."""
     topics, tables = bootstrap.topics(ingested), bootstrap.tables(ingested)
     ends = topics.end_positions(TURN_TOPIC)
     app_ids = [f"turns/{TURN_TOPIC}/{partition}" for partition in ends]
@@ -61,7 +73,8 @@ def test_the_lake_and_the_index_contain_every_turn_once(ingested: Settings) -> N
     assert all(positions.get(f"turns/{TURN_TOPIC}/{partition}", 0) >= end for partition, end in ends.items() if end)
     turn_ids = [row["turn_id"] for row in tables.read("turns", ["turn_id"])]
     assert len(turn_ids) == len(set(turn_ids)) > 0
-    assert bootstrap.index(ingested).count() == len(turn_ids)
+    index, deadline = bootstrap.index(ingested), time.monotonic() + 60
+    assert wait_until(lambda: index.count(TURN_INDEX) == len(turn_ids), deadline, pause_s=0.5)
 
 
 def test_ingesting_again_changes_nothing(ingested: Settings) -> None:
