@@ -1,0 +1,11 @@
+
+KINDS = @KINDS@
+
+# The bot and its version are those of the turn, which the pipeline looks up afterwards.
+def document_of(event)
+  feedback = record_of(event)
+  turn_id = feedback["turn_id"].to_s
+  return unless feedback["v"] == 1 && KINDS.include?(feedback["kind"]) && TURN_ID.match?(turn_id)
+  document = { "turn_id" => turn_id, "kind" => feedback["kind"], "received_at" => written(broker_time(event)) }
+  ["#{turn_id}:#{digest_of(feedback["player_id"])}", document]
+end
