@@ -2,11 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import uvicorn
+from starlette.routing import Route
 
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.signing import SigningKeys
@@ -17,6 +18,7 @@ from kogpt2_chat.ports import Outgoing, Topics
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 from world.gateway.app import Gateway, GatewaySettings, server_config
 from world.gateway.protocol.events import Moved
+from world.gateway.rooms.rooms import Rooms
 from world.gateway.stages import BotFacts
 
 START_S = 20.0
@@ -89,7 +91,12 @@ def settings(**changed: object) -> GatewaySettings:
 
 @contextmanager
 def serve(
-    topics: Topics, *, port: int = 0, monotonic: Callable[[], float] = time.monotonic, **changed: object
+    topics: Topics,
+    *,
+    port: int = 0,
+    monotonic: Callable[[], float] = time.monotonic,
+    ops: Callable[[Rooms], Sequence[Route]] = lambda _: (),
+    **changed: object,
 ) -> Iterator[Served]:
     """Serve a gateway until the context ends."""
     facts = Facts()
@@ -98,6 +105,7 @@ def serve(
         topics=topics,
         read_facts=facts.read,
         read_book=facts.book,
+        ops=ops,
         monotonic=monotonic,
     )
     server = uvicorn.Server(server_config(gateway, "127.0.0.1", port))

@@ -23,6 +23,10 @@ from world.gateway.places import PLACES_FILE
 CLIENT = CHECKOUT / "world" / "client"
 DIST = CLIENT / "dist"
 MOST_SCRIPT_BYTES = 190 * 1024
+MOST_CHART_BYTES = 250 * 1024
+MOST_OPS_BYTES = 40 * 1024
+CHART = re.compile(r"chart-[\w-]+\.js")
+SCRIPT = re.compile(r"[./\"'`]([\w-]+-[\w-]{8}\.js)[\"'`]")
 HOST = re.compile(r"(?:https?|git|ssh)\W{1,3}[\w.-]+\.\w+")
 
 
@@ -42,16 +46,45 @@ def test_the_clients_own_tests_pass() -> None:
     run_node("node_modules/vitest/vitest.mjs", "run")
 
 
+def scripts_of(page: str) -> set[str]:
+    """Return the names of all scripts that a page may load, at once or later."""
+    path = DIST / page
+    assert path.exists(), "the client is not built: run `make setup`"
+    found: set[str] = set()
+    waiting = set(SCRIPT.findall(path.read_text("utf-8")))
+    while waiting:
+        found |= waiting
+        texts = [(DIST / "assets" / name).read_text("utf-8") for name in waiting]
+        waiting = {name for text in texts for name in SCRIPT.findall(text)} - found
+    return found
+
+
+def compressed(names: set[str]) -> int:
+    """Return the size of scripts, each compressed."""
+    return sum(len(gzip.compress((DIST / "assets" / name).read_bytes())) for name in names)
+
+
 def test_the_first_load_is_small() -> None:
-    """All scripts together, compressed."""
-    scripts = list((DIST / "assets").glob("*.js"))
-    assert scripts, "the client is not built: run `make setup`"
-    assert sum(len(gzip.compress(script.read_bytes())) for script in scripts) <= MOST_SCRIPT_BYTES
+    """All scripts of the world together, compressed."""
+    scripts = scripts_of("index.html")
+    assert any(name.startswith("scene-") for name in scripts)
+    assert compressed(scripts) <= MOST_SCRIPT_BYTES
 
 
-def test_the_page_obeys_its_policy() -> None:
+def test_charts_are_a_script_of_their_own() -> None:
+    """The world does not load it; the operators' page does, after the rest."""
+    charts = {name for name in scripts_of("ops.html") if CHART.fullmatch(name)}
+    assert len(charts) == 1
+    assert not charts & set(SCRIPT.findall((DIST / "ops.html").read_text("utf-8")))
+    assert not charts & scripts_of("index.html")
+    assert compressed(charts) <= MOST_CHART_BYTES
+    assert compressed(scripts_of("ops.html") - charts) <= MOST_OPS_BYTES
+
+
+@pytest.mark.parametrize("name", ["index.html", "ops.html"])
+def test_the_page_obeys_its_policy(name: str) -> None:
     """No inline script, no inline style, nothing from elsewhere, and no source map."""
-    page = (DIST / "index.html").read_text("utf-8")
+    page = (DIST / name).read_text("utf-8")
     assert not re.search(r"<script(?![^>]*\bsrc=)|\bstyle=|<style|\bon\w+=", page)
     assert not HOST.search(page)
     assert not list(DIST.rglob("*.map"))

@@ -57,6 +57,12 @@ def test_the_door_says_why_it_refuses(served: Served, body: str, reason: str) ->
     assert (reply.status_code, reply.json()["reason"]) == (400, reason)
 
 
+def test_a_body_that_is_not_utf_8_is_refused(served: Served) -> None:
+    """With a code, as every other malformed body."""
+    reply = requests.post(f"{served.url}/session", data=b'{"name": "\xff\xb0"}')
+    assert (reply.status_code, reply.json()["reason"]) == (400, "message")
+
+
 def test_pages_of_other_origins_get_nothing(served: Served) -> None:
     """Neither an identity nor a connection, although the browser would send the cookie."""
     evil = {"Origin": "https://evil.example"}

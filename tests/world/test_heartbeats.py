@@ -10,7 +10,7 @@ from kogpt2_chat.domain.chat.topics import WORKER_TOPIC
 from kogpt2_chat.domain.rollout.states import SlotReport, WorkerState
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Follower, Outgoing, Record
-from kogpt2_chat.sections import Mlflow
+from kogpt2_chat.server_sections import Mlflow
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics
 from world.gateway.facts import FactsReader

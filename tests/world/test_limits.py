@@ -11,6 +11,7 @@ from world.gateway.rules.limits import (
     AddressLimits,
     ClientLimits,
     GuestLimits,
+    LoginLimits,
     Rate,
     TokenBucket,
     counted_as,
@@ -212,3 +213,30 @@ def test_addresses_without_connections_are_forgotten() -> None:
         limits.new_id(str(number), 0.0)
     assert len(limits._by_address) <= 11
     assert "kept" in limits._by_address
+
+
+def test_what_is_put_back_can_be_taken_again() -> None:
+    """And no more than that."""
+    bucket = TokenBucket(Rate(per_s=1, burst=2), 0.0)
+    bucket.put_back()
+    assert [bucket.take(0.0) for _ in range(3)] == [0, 0, 1]
+    bucket.put_back()
+    assert [bucket.take(0.0) for _ in range(2)] == [0, 1]
+
+
+def test_wrong_tries_are_limited_per_address_and_overall() -> None:
+    """What one limit refuses, the other one does not count."""
+    limits = LoginLimits(per_address=Rate(per_s=0.1, burst=2), overall=Rate(per_s=0.5, burst=3))
+    assert [limits.take("a", 0.0) for _ in range(4)] == [0, 0, 10, 10]
+    assert [limits.take("b", 0.0) for _ in range(2)] == [0, 2]
+    assert limits.take("b", 2.0) == 0, "the try that the overall limit refused did not count for the address"
+    limits.put_back("b")
+    assert limits.take("b", 2.0) == 0
+
+
+def test_addresses_of_tries_are_forgotten() -> None:
+    """Many addresses fill no memory; the overall limit holds for them."""
+    limits = LoginLimits(overall=Rate(per_s=1, burst=1e9), most_addresses=10)
+    for number in range(1000):
+        assert limits.take(f"a{number}", 0.0) == 0
+    assert len(limits._by_address) == 10

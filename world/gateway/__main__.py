@@ -12,6 +12,7 @@ from kogpt2_chat.settings import load_settings
 from world.gateway.app import Gateway, server_config
 from world.gateway.facts import FactsReader
 from world.gateway.from_settings import gateway_settings, impatient
+from world.gateway.operators import operators
 
 SETTINGS_WRONG = 2
 
@@ -27,10 +28,12 @@ def main() -> int:
     configure_logging("json")
     try:
         settings = impatient(load_settings())
+        own = gateway_settings(settings)
         gateway = Gateway(
-            settings=gateway_settings(settings),
+            settings=own,
             topics=bootstrap.topics(settings),
             read_facts=FactsReader(settings, bootstrap.topics(settings)).read,
+            ops=operators(settings, bootstrap.topics(settings), own.origins),
         )
     except KogptChatError as error:
         log.error("settings_wrong", error=str(error))  # noqa: TRY400 - a traceback would not help

@@ -23,8 +23,9 @@ from kogpt2_chat.errors import NotFound, Unavailable
 from kogpt2_chat.ports import Outgoing, Record, Topics
 from world.gateway.connection import Connection, refuse
 from world.gateway.dispatch import Dispatch
-from world.gateway.door import Door, address_of
+from world.gateway.door import Door
 from world.gateway.follow import TopicThread
+from world.gateway.incoming import address_of
 from world.gateway.learned import Book, LearnedBooks, read_book
 from world.gateway.moderators import Moderators
 from world.gateway.outside import KafkaOutside
@@ -101,6 +102,7 @@ class Gateway:
         read_facts: reads the facts about the bots.
         read_book: reads what a bot's version has learned.
         places: where things are.
+        ops: returns the routes of the operators' pages.
         monotonic: returns monotonic seconds.
     """
 
@@ -112,6 +114,7 @@ class Gateway:
         read_facts: Callable[[], Mapping[str, BotFacts]],
         read_book: Callable[[str, int], Book | None] = read_book,
         places: Places | None = None,
+        ops: Callable[[Rooms], Sequence[Route]] = lambda _: (),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._topics, self._monotonic = settings, topics, monotonic
@@ -126,6 +129,7 @@ class Gateway:
             capacity=settings.seats,
             bots=self._stage_book.views,
         )
+        self.ops_routes = ops(self.rooms)
         self.asking, self.moderators = Asking(self.rooms), Moderators(self.rooms)
         self._sending = SendThread(topics, monotonic)
         self._answers = TopicThread(topics, ANSWER_TOPICS, self._deliver)
@@ -373,6 +377,7 @@ def web_application(gateway: Gateway) -> Starlette:
             Route("/learned/{bot}", gateway.learned.show, methods=["GET"]),
             Route("/places", show_places, methods=["GET"]),
             WebSocketRoute("/world", gateway.connect),
+            *gateway.ops_routes,
             Mount("/", ClientFiles(), name="client"),
         ],
         middleware=[Middleware(SecurityHeaders, gateways=gateway.others)],

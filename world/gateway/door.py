@@ -3,21 +3,19 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 
+from world.gateway.incoming import address_of, check_origin, read_body
 from world.gateway.refused import Refused
-from world.gateway.rules.limits import AddressLimits, GuestLimits, counted_as
+from world.gateway.rules.limits import AddressLimits, GuestLimits
 from world.gateway.rules.names import checked_name
 from world.gateway.rules.tokens import LIFETIME_S, Guest, GuestTokens, consenting, new_guest
 
 COOKIE: Final = "kogpt2_guest"
-_MOST_BODY_BYTES: Final = 4096
 
 
 class SignIn(msgspec.Struct, frozen=True):
@@ -70,31 +68,12 @@ class Door:
         Raises:
             Refused: the page comes from another origin, there is no valid token, or the guest is banned.
         """
-        self.check_origin(connection)
+        check_origin(connection, self.origins)
         guest = self.guest_of(connection)
         if guest is None:
             raise Refused("session", "the token is missing, forged or expired")
         self._check_banned(guest)
         return guest
-
-    def check_origin(self, connection: HTTPConnection) -> None:
-        """Check that the page comes from this gateway, or from an origin that the settings name.
-
-        A program that is not a browser sends no ``Origin``. It is let in: it has the guest's token, which a page of
-        another origin cannot use. The gateway's own origin is an IP address, ``localhost`` or a name in the settings;
-        any other name could be one that somebody lets point to this machine.
-
-        Raises:
-            Refused: the page comes from elsewhere.
-        """
-        origin = connection.headers.get("origin")
-        if origin is None or origin in self.origins:
-            return
-        host = _host_of(origin)
-        names = {urlsplit(known).hostname for known in self.origins} | {"localhost"}
-        is_own = host is not None and (_is_address(host) or host in names)
-        if not is_own or urlsplit(origin).netloc != connection.headers.get("host"):
-            raise Refused("origin", "the page's origin is not this gateway's")
 
     async def show(self, request: Request) -> Response:
         """``GET /session``: who the browser is. A token older than a day, or signed with an old key, is renewed."""
@@ -108,8 +87,8 @@ class Door:
     async def sign_in(self, request: Request) -> Response:
         """``POST /session``: become a guest, or change the name or the consent."""
         try:
-            self.check_origin(request)
-            wanted = await _body(request)
+            check_origin(request, self.origins)
+            wanted = await read_body(request, SignIn, "a name and the consent")
             guest = self._guest(request, wanted)
             self._check_banned(guest)
         except Refused as refused:
@@ -122,7 +101,7 @@ class Door:
     async def sign_out(self, request: Request) -> Response:
         """``DELETE /session``: forget the identity."""
         try:
-            self.check_origin(request)
+            check_origin(request, self.origins)
         except Refused as refused:
             return JSONResponse({"reason": refused.reason, "wait_s": refused.wait_s}, _status(refused))
         if (guest := self.guest_of(request)) is not None:
@@ -155,38 +134,6 @@ class Door:
             httponly=True,
             samesite="strict",
         )
-
-
-def _host_of(origin: str) -> str | None:
-    try:
-        return urlsplit(origin).hostname
-    except ValueError:  # for example an unfinished IPv6 address
-        return None
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def address_of(connection: HTTPConnection) -> str:
-    """Return what the limits per address count a client as."""
-    return counted_as(connection.client.host) if connection.client else ""
-
-
-async def _body(request: Request) -> SignIn:
-    content = b""
-    async for part in request.stream():
-        content += part
-        if len(content) > _MOST_BODY_BYTES:
-            raise Refused("message", f"a request has at most {_MOST_BODY_BYTES} bytes")
-    try:
-        return msgspec.json.decode(content, type=SignIn)
-    except (msgspec.DecodeError, RecursionError):
-        raise Refused("message", "expected JSON with a name and the consent") from None
 
 
 def _shown(guest: Guest) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -24,6 +25,8 @@ _HEADERS: Final = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+_PAGES_BEHIND_A_LOGIN: Final = frozenset({"ops.html"})
+"""They have routes of their own."""
 _A_YEAR: Final = "public, max-age=31536000, immutable"
 _MISSING: Final = (
     "The world's client is not built, so there is no page here: run `make setup` where npm's registry can be reached.\n"
@@ -75,14 +78,26 @@ class ClientFiles(StaticFiles):
         if is_built(self._folder):
             await super().__call__(scope, receive, send)
         else:
-            await PlainTextResponse(_MISSING, status_code=503)(scope, receive, send)
+            await _missing()(scope, receive, send)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return a file with the caching that fits it."""
+        if path in _PAGES_BEHIND_A_LOGIN:
+            raise HTTPException(404)
         response = await super().get_response(path, scope)
         is_hashed = path.startswith("assets/") and response.status_code in (200, 304)
         response.headers["cache-control"] = _A_YEAR if is_hashed else "no-cache"
         return response
+
+
+def client_page(name: str) -> Response:
+    """Return a page of the client, or the text that says how to build it."""
+    path = CLIENT / name
+    return FileResponse(path, headers={"cache-control": "no-cache"}) if path.exists() else _missing()
+
+
+def _missing() -> Response:
+    return PlainTextResponse(_MISSING, status_code=503)
 
 
 async def show_places(request: Request) -> Response:

@@ -67,6 +67,10 @@ class TokenBucket:
             return 0.0
         return (count - self._tokens) / self._rate.per_s
 
+    def put_back(self, count: float = 1) -> None:
+        """Undo a :meth:`take`, because the action turned out not to count."""
+        self._tokens += count
+
 
 class ClientLimits:
     """The limits of one guest: a bucket per action, and strikes for talking too fast.
@@ -214,3 +218,51 @@ class AddressLimits:
             if counted.open:
                 self._by_address[address] = counted  # to the end: it is in use
                 return
+
+
+class LoginLimits:
+    """Limits on wrong tries to log in: per address, and of all addresses together.
+
+    Whoever has many addresses meets the second limit. While it is reached nobody can log in, but those who are logged
+    in stay so.
+
+    Args:
+        per_address: tries from one address.
+        overall: tries from all addresses.
+        most_addresses: how many addresses are remembered; the least recent is forgotten first.
+    """
+
+    def __init__(
+        self,
+        per_address: Rate = Rate(per_s=1 / 30, burst=5),
+        overall: Rate = Rate(per_s=1 / 5, burst=30),
+        most_addresses: int = 10_000,
+    ) -> None:
+        self._per_address, self._most = per_address, most_addresses
+        self._overall = TokenBucket(overall, float("-inf"))
+        self._by_address: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def take(self, address: str, now_s: float) -> float:
+        """Count a try before it is known whether it is right; :meth:`put_back` undoes that.
+
+        Args:
+            address: what the client counts as.
+            now_s: the time in monotonic seconds.
+
+        Returns:
+            0 if the try is allowed, otherwise the seconds until it will be.
+        """
+        bucket = self._by_address.setdefault(address, TokenBucket(self._per_address, now_s))
+        self._by_address.move_to_end(address)
+        if len(self._by_address) > self._most:
+            self._by_address.popitem(last=False)
+        if wait_s := bucket.take(now_s):
+            return wait_s
+        if wait_s := self._overall.take(now_s):
+            bucket.put_back()
+        return wait_s
+
+    def put_back(self, address: str) -> None:
+        """Let the last try from an address not count: it was right."""
+        self._by_address[address].put_back()
+        self._overall.put_back()
