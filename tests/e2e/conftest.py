@@ -10,6 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from kogpt2_chat.testing.kafka import InMemoryTopics
+from tests.e2e.ops_page import OpsPage
+from tests.e2e.ops_page_server import OpsServer, serve_ops
 from tests.e2e.world_page import PORTALS, SAFETY, SMALL, WEBGL, WorldPage
 from tests.integration.conftest import trained_stack
 from tests.world.served import EchoBot, Served, in_memory_topics, serve
@@ -125,4 +127,27 @@ def person(browser: Browser, served: Served) -> Iterator[Visitors]:
     for page in visitors.pages:
         page.context.close()
     served.empty()
+    assert faults == []
+
+
+@pytest.fixture
+def ops() -> Iterator[OpsServer]:
+    """A server with the operators' page and invented numbers."""
+    with serve_ops() as running:
+        yield running
+
+
+@pytest.fixture
+def operator(browser: Browser, ops: OpsServer) -> Iterator[Callable[..., OpsPage]]:
+    """Return a function that opens the operators' page. None of the pages had an error, and none broke its policy."""
+    pages: list[OpsPage] = []
+
+    def open_page(path: str = "/ops", **options: Any) -> OpsPage:
+        pages.append(OpsPage(browser, ops, path, **options))
+        return pages[-1]
+
+    yield open_page
+    faults = [fault for page in pages for fault in page.faults]
+    for page in pages:
+        page.context.close()
     assert faults == []

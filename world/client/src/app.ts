@@ -11,6 +11,7 @@ import { Settings } from "./model/settings.ts";
 import { storageOf } from "./model/storage.ts";
 import type { LinkState } from "./net/connection.ts";
 import type { Reason } from "./net/messages.ts";
+import { isOperator } from "./net/operator.ts";
 import { deleteSession, getSession, RequestRefused } from "./net/session.ts";
 import { closeDialogs } from "./ui/dialog.ts";
 import { Door } from "./ui/door/door.ts";
@@ -95,6 +96,7 @@ class App {
   }
 
   #enter(): void {
+    void isOperator(storageOf("localStorage")).then((isIn) => (this.#game.isOperator = isIn));
     this.#game.connection.open(this.#wantedRoom);
     this.#wantedRoom = undefined;
   }

@@ -1,6 +1,7 @@
 /** What cannot be sent stays in the box, and the player is told why. */
 
 import { expect, test } from "vitest";
+import "../src/i18n/worldTexts.ts";
 import { worded } from "../src/i18n/localize.ts";
 import { audienceOf, isFor, problemOf, type Audience } from "../src/ui/chat/outgoing.ts";
 

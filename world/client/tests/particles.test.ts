@@ -1,6 +1,7 @@
 /** Particles follow the final sound of the word before them. */
 
 import { afterEach, expect, test } from "vitest";
+import "../src/i18n/worldTexts.ts";
 import { particle } from "../src/i18n/particles.ts";
 import { setLanguage, text } from "../src/i18n/language.ts";
 

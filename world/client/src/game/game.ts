@@ -48,6 +48,8 @@ export class Game {
   /** Who the guest is, and where the web portals lead. */
   session: SessionInfo = { guest: null, portals: [] };
   look: Look = storedLook(storageOf("localStorage"));
+  /** Whether the player is an operator too, who may see the records of turns. */
+  isOperator = false;
   #listeners: GameListeners | null = null;
   /** The last change of the block list that the gateway was told. */
   #lastBlock: { player: ListedPlayer; blocked: boolean } | null = null;

@@ -112,6 +112,7 @@ export const en: Record<TextKey, string> = {
   "answer.up": "Good answer",
   "answer.down": "Bad answer",
   "answer.teach": "Say it like this",
+  "answer.record": "Record",
   "answer.report": "Report this answer",
   "answer.teachLabel": "Teach {bot} a better answer",
   "answer.teachSend": "Teach",

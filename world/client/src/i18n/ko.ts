@@ -110,6 +110,7 @@ export const ko = {
   "answer.up": "좋아요",
   "answer.down": "별로예요",
   "answer.teach": "이렇게 말해 줘",
+  "answer.record": "기록 보기",
   "answer.report": "이 답 신고하기",
   "answer.teachLabel": "{bot}에게 더 좋은 답을 알려 주세요",
   "answer.teachSend": "알려 주기",

@@ -1,16 +1,23 @@
 /** The language that is shown, and its texts. */
 
-import { en } from "./en.ts";
-import { ko, type TextKey } from "./ko.ts";
+import type { OpsKey } from "../ops/texts/ko.ts";
+import type { TextKey as WorldKey } from "./ko.ts";
 import { particle } from "./particles.ts";
 
 export type Language = "ko" | "en";
 export type Params = Readonly<Record<string, string | number>>;
+export type TextKey = WorldKey | OpsKey;
+export type Texts = Readonly<Record<Language, Readonly<Partial<Record<TextKey, string>>>>>;
 
-export const TEXTS: Readonly<Record<Language, Readonly<Record<TextKey, string>>>> = { ko, en };
-
+/** Each page has its own texts, so that none loads another's. */
+let texts: Texts = { ko: {}, en: {} };
 let current: Language = "ko";
 const listeners = new Set<(language: Language) => void>();
+
+/** Choose the texts of this page. */
+export function useTexts(chosen: Texts): void {
+  texts = chosen;
+}
 
 /** Return the shown language. */
 export function language(): Language {
@@ -34,9 +41,14 @@ export function onLanguage(listener: (language: Language) => void): void {
   listeners.add(listener);
 }
 
+/** Return whether this page has a text of this name. */
+export function hasText(key: string): key is TextKey {
+  return Object.hasOwn(texts[current], key);
+}
+
 /** Return a text in the shown language, with its `{names}` filled in; `{name|이/가}` is followed by the fitting particle. */
 export function text(key: TextKey, params: Params = {}): string {
-  return filled(TEXTS[current][key], params);
+  return filled(texts[current][key] ?? key, params);
 }
 
 function filled(pattern: string, params: Params): string {

@@ -1,13 +1,15 @@
 /** Texts of elements that follow the language: each element remembers which text it shows, and where. */
 
-import type { TextKey } from "./ko.ts";
-import { onLanguage, text, type Params } from "./language.ts";
+import { language, onLanguage, text, type Language, type Params, type TextKey } from "./language.ts";
 
 /** Where a text goes: the content of the element, or an attribute. */
 export type Target = "content" | "aria-label" | "placeholder" | "title" | "label";
 
+/** A text in both languages, which is not one of the page's own. */
+export type InBoth = Readonly<Record<Language, string>>;
+
 /** A text, or one with values to fill in. A value may itself be the key of a text. */
-export type Wording = TextKey | { key: TextKey; params?: Params; keys?: Readonly<Record<string, TextKey>> };
+export type Wording = TextKey | { key: TextKey; params?: Params; keys?: Readonly<Record<string, TextKey>> } | InBoth;
 
 const MARK = "data-text";
 const wordingsByElement = new WeakMap<Element, Map<Target, Wording>>();
@@ -15,6 +17,7 @@ const wordingsByElement = new WeakMap<Element, Map<Target, Wording>>();
 /** Return a wording in the shown language. */
 export function worded(wording: Wording): string {
   if (typeof wording === "string") return text(wording);
+  if ("ko" in wording) return wording[language()];
   const keys = Object.entries(wording.keys ?? {}).map(([name, key]) => [name, text(key)] as const);
   return text(wording.key, { ...wording.params, ...Object.fromEntries(keys) });
 }

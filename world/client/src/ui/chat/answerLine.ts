@@ -13,6 +13,13 @@ export interface AnswerActions {
   report(turn: string): void;
 }
 
+export interface AnswerViewer {
+  /** This player asked. */
+  isOwn: boolean;
+  /** The player may see the record of the turn. */
+  isOperator: boolean;
+}
+
 type NotedKind = EventOf<"noted">["kind"];
 
 const NOTED: Readonly<Record<NotedKind, Wording>> = {
@@ -29,16 +36,15 @@ export class AnswerLine {
   readonly #down: HTMLButtonElement;
   #form: HTMLElement | null = null;
 
-  /** @param isOwn whether this player asked. */
   constructor(
     private readonly answer: Answered,
     private readonly actions: AnswerActions,
-    isOwn: boolean,
+    private readonly viewer: AnswerViewer,
   ) {
     this.#up = this.#action("up", "answer.up", () => this.#rate(true));
     this.#down = this.#action("down", "answer.down", () => this.#rate(false));
     const head = h("div", { class: "head" }, icon("star"), h("span", { class: "who", text: botNameKey(answer.bot) }));
-    if (!isOwn) head.append(h("span", { class: "to", text: { key: "chat.answerTo", params: { name: answer.name } } }));
+    if (!viewer.isOwn) head.append(h("span", { class: "to", text: { key: "chat.answerTo", params: { name: answer.name } } }));
     head.append(h("span", { class: "source", text: sourceOf(answer) }));
     this.element = h("div", { class: "answer" }, head, h("p", { class: "what" }, answer.text));
     if (answer.turn !== "") this.element.append(this.#actions());
@@ -65,7 +71,13 @@ export class AnswerLine {
       h("span", { text: "answer.teach" }),
     );
     const report = this.#action("report", "answer.report", () => this.actions.report(this.answer.turn));
-    return h("div", { class: "answer-actions" }, this.#up, this.#down, teach, report, this.#status);
+    const record = this.viewer.isOperator ? this.#record() : null;
+    return h("div", { class: "answer-actions" }, this.#up, this.#down, teach, report, record, this.#status);
+  }
+
+  #record(): HTMLElement {
+    const attributes = { href: `/ops/turn/${encodeURIComponent(this.answer.turn)}`, target: "_blank", rel: "noopener" };
+    return h("a", { class: "record", text: "answer.record", attributes });
   }
 
   #action(name: IconName, wording: Wording, onClick: () => void): HTMLButtonElement {

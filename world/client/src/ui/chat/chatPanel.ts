@@ -150,7 +150,7 @@ export class ChatPanel {
     if (event.text === "") return; // The question was private: only its end is seen.
     const isShown = isOwn && this.#log.find("question", event.id) !== null;
     if (!isShown && event.question !== "") this.#ask({ ...event, text: event.question });
-    const line = new AnswerLine(event, this.#actions, isOwn);
+    const line = new AnswerLine(event, this.#actions, { isOwn, isOperator: this.game.isOperator });
     this.#answers.set(line.element, line);
     if (event.turn !== "") line.element.dataset.turn = event.turn;
     this.#add(line.element, "bot", isOwn ? undefined : event.seat);
