@@ -299,6 +299,7 @@ def _invitation(settings: Settings, page: Path) -> str:
 def _urls(settings: Settings) -> dict[str, str]:
     return {
         "World (별마루)": settings.world_url,
+        "Operators (password: `kogpt2-chat status`)": settings.operators_url,
         "Airflow (password: `kogpt2-chat status`)": settings.airflow_url,
         "MLflow": settings.mlflow_url,
         "Elasticsearch": settings.elastic_url,
