@@ -14,13 +14,15 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from kogpt2_chat.dashboards.logstash import pipeline
+from kogpt2_chat.health_server import HealthServer
 from kogpt2_chat.settings import CHECKOUT, Settings, World, load_settings
 from kogpt2_chat.stack.folders import folders_of
 from kogpt2_chat.stack.servers.airflow import airflow_environment
 from kogpt2_chat.stack.servers.hdfs import namenode_site
 from kogpt2_chat.stack.servers.kafka import server_properties
 from kogpt2_chat.stack.servers.mlflow import mlflow_programs
-from serving.health import HealthReport, HealthServer
+from serving.health import HealthReport
 from world.gateway.from_settings import gateway_settings
 
 DOCKER = CHECKOUT / "docker"
@@ -89,7 +91,9 @@ def test_dependencies_between_services_have_no_cycle() -> None:
 def test_every_service_is_restarted_and_has_limited_logs(name: str) -> None:
     """Set-up steps are not restarted. By default, Docker's logs grow without limit."""
     service = SERVICES[name]
-    assert service["restart"] == ("no" if name in {"prepare", "airflow-setup"} else "unless-stopped")
+    assert service["restart"] == (
+        "no" if name in {"prepare", "airflow-setup", "kibana-dashboard"} else "unless-stopped"
+    )
     assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}
 
 
@@ -105,7 +109,7 @@ def test_gateway_workers_and_ingest_share_the_keys_of_the_world(monkeypatch: pyt
     """Each reads the same list, the newest key first. No other service has it."""
     keys = ["new-key-" + "n" * 32, "old-key-" + "o" * 32]
     having = {name for name, service in SERVICES.items() if "KOGPT2_WORLD__KEYS" in service.get("environment", {})}
-    assert having == {"gateway", "worker", *(name for name in SERVICES if name.startswith("airflow-"))}
+    assert having == {"gateway", "worker", "indexer", *(name for name in SERVICES if name.startswith("airflow-"))}
     monkeypatch.setenv("KOGPT2_ENV_FILE", "")
     for name in having:
         value = re.sub(
@@ -122,13 +126,39 @@ def test_the_gateway_serves_the_published_port(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("KOGPT2_ENV_FILE", "")
     for name, value in gateway["environment"].items():
         assert isinstance(value, str), f"{name}: YAML must not read it as another type"
-        monkeypatch.setenv(name, re.sub(r"\$\{\w+:-\}", "", value) if name != "KOGPT2_WORLD__KEYS" else "")
+        monkeypatch.setenv(name, re.sub(r"\$\{\w+:(-|\?[^}]*)\}", "", value))
     found = gateway_settings(load_settings().model_copy(update={"world": World(keys=("k" * 32,))}))
     port = urlsplit(found.url).port
     assert load_settings().stack.host == "0.0.0.0"
     assert load_settings().world == World()
     assert gateway["ports"] == [f"127.0.0.1:{port}:{port}"]
     assert f"http://127.0.0.1:{port}/health" in gateway["healthcheck"]["test"][-1]
+
+
+def test_operators_can_log_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the gateway knows their password. Its links are addresses on this host, which a browser can open."""
+    environment = SERVICES["gateway"]["environment"]
+    having = {name for name, service in SERVICES.items() if "KOGPT2_OPS__PASSWORD" in service.get("environment", {})}
+    assert having == {"gateway"}
+    example = (CHECKOUT / "docker" / "env.example").read_text().splitlines()
+    for name in ("OPS_PASSWORD", "OPS_KEY"):
+        assert f"{name}=" in example
+        assert any(f"${{{name}:" in str(value) for value in environment.values())
+    monkeypatch.setenv("KOGPT2_ENV_FILE", "")
+    for name in ("KOGPT2_OPS__MLFLOW_URL", "KOGPT2_OPS__AIRFLOW_URL", "KOGPT2_OPS__INDEXER_URL"):
+        monkeypatch.setenv(name, environment[name])
+    ops = load_settings().ops
+    assert f"{ops.mlflow_url.removeprefix('http://')}:5000" in SERVICES["mlflow"]["ports"]
+    assert f"{ops.airflow_url.removeprefix('http://')}:8080" in SERVICES["airflow-api-server"]["ports"]
+    assert ops.indexer_url == f"http://indexer:{load_settings().ports.indexer}"
+
+
+def test_the_indexer_is_checked_on_its_port() -> None:
+    """It listens inside its container only."""
+    indexer = SERVICES["indexer"]
+    assert indexer["command"] == ["python", "-m", "indexer"]
+    assert f"http://127.0.0.1:{Settings().ports.indexer}/health" in indexer["healthcheck"]["test"][-1]
+    assert "ports" not in indexer
 
 
 @pytest.mark.parametrize(("ready", "code"), [(True, 0), (False, 1), (None, 1)])
@@ -211,8 +241,23 @@ def test_every_service_can_be_resolved(name: str) -> None:
         if how["condition"] == "service_healthy":
             assert "test" in SERVICES[need]["healthcheck"]
     for volume in service.get("volumes", []):
-        assert volume.split(":")[0] in COMPOSE["volumes"]
+        source = volume.split(":")[0]
+        assert source in COMPOSE["volumes"] or (DOCKER / source).is_dir()
+        assert source[0] != "." or volume.endswith(":ro")
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_kibana_and_logstash_find_the_generated_files() -> None:
+    """Neither starts without its profile."""
+    kibana, loader, logstash = (SERVICES[name] for name in ("kibana", "kibana-dashboard", "logstash"))
+    assert [one["profiles"] for one in (kibana, loader, logstash)] == [["kibana"], ["kibana"], ["logstash"]]
+    mounted = dict(volume.split(":")[1::-1] for volume in (*loader["volumes"], *logstash["volumes"]))
+    named = re.findall(r"@(/\S+)/(\S+\.ndjson)", loader["command"][0])
+    named += re.findall(r'"(/usr/share/logstash/kogpt2/\w+)/(\S+)"', pipeline())
+    assert {name.split(".")[-1] for _, name in named} == {"ndjson", "rb", "json"}
+    assert all((DOCKER / mounted[folder] / name).is_file() for folder, name in named)
+    assert (DOCKER / mounted["/usr/share/logstash/pipeline"] / "kogpt2.conf").is_file()
+    assert set(re.findall(r"\$\{(\w+):", pipeline())) <= logstash["environment"].keys()
 
 
 def test_secrets_have_no_default() -> None:
