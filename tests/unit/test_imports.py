@@ -36,6 +36,21 @@ def test_importing_the_library_reads_no_settings() -> None:
     )
 
 
+def test_the_indexer_loads_only_what_it_needs() -> None:
+    """It imports its adapters and makes its parts, as its process does. Elasticsearch's client could load 45 MB more."""
+    code = f"""
+import sys, threading
+from indexer import __main__ as program
+from kogpt2_chat.settings import Settings
+program.leave_out_unused()
+program.make_indexer(Settings(), program.Progress(monotonic=lambda: 0.0), threading.Event())
+unwanted = {(*HEAVY, "numpy", "pyarrow", "aiohttp", "tokenizers")!r}
+print("elasticsearch" in sys.modules, [name for name in unwanted if sys.modules.get(name)])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "True []"
+
+
 def test_a_worker_imports_neither_torch_nor_training_nor_corpora() -> None:
     """This saves memory, and an edited corpus cannot stop a worker.
 
