@@ -17,6 +17,8 @@ Rows = list[Row]
 Numbers = dict[tuple[Any, ...], Any]
 """The numbers of a panel: by the values of its splits, the beginning of the interval or None, and the number's id."""
 
+THUMBS = ("up", "down")
+
 
 class Counts:
     """Counts over the events of a period, of one bot or all."""
@@ -29,7 +31,11 @@ class Counts:
         turns = [turn_of(event) for event in events if isinstance(event, TurnEvent)]
         self.turns = [row for row in turns if inside(row["at"]) and of_bot(row)]
         last = {
-            (event.row["turn_id"], event.row["player_id"]): feedback_of(event)
+            (
+                event.row["turn_id"],
+                event.row["player_id"],
+                "thumb" if event.row["kind"] in THUMBS else event.row["kind"],
+            ): feedback_of(event)
             for event in events
             if isinstance(event, FeedbackEvent)
         }

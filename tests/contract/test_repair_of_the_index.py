@@ -11,7 +11,7 @@ from kogpt2_chat.adapters.delta import DeltaTables
 from kogpt2_chat.adapters.elastic import ElasticIndex
 from kogpt2_chat.domain.chat.turns import Feedback, Turn
 from kogpt2_chat.domain.lake.layout import feedback_row, turn_row
-from kogpt2_chat.domain.search.documents import feedback_document, turn_document
+from kogpt2_chat.domain.search.documents import feedback_document, feedback_id, turn_document
 from kogpt2_chat.domain.search.fields import FEEDBACK_INDEX, FIELDS_BY_INDEX, TURN_INDEX
 from kogpt2_chat.jobs.index import index
 from kogpt2_chat.settings import Hdfs, Settings
@@ -71,7 +71,7 @@ def test_what_was_lost_or_changed_is_repaired_and_nothing_else_is_sent(tables: D
     real.remove(TURN_INDEX, [f"bot_question-0-{number}" for number in (3, 4, 700)])
     real.put(TURN_INDEX, [(f"ghost-{number}", {"bot": "ChatbotA", "ingested_at": NOW}) for number in range(600)])
     real.put(TURN_INDEX, [("bot_question-0-5", turn_document(turn(5)) | {"answer": "다른 답"})])
-    real.put(FEEDBACK_INDEX, [("bot_question-0-7:하늘", feedback_document(rating(7), None) | {"kind": "down"})])
+    real.put(FEEDBACK_INDEX, [(feedback_id(rating(7)), feedback_document(rating(7), None) | {"kind": "down"})])
     repaired = index(tables=tables, index=real, rebuild=True)
     assert (repaired.sent, repaired.removed, repaired.documents, repaired.feedback.sent) == (4, 600, 1001, 1)
     assert real.index_id(TURN_INDEX) == index_id

@@ -22,7 +22,7 @@ from kogpt2_chat.adapters.elastic import ElasticIndex
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, FEEDBACK_TOPIC, TURN_TOPIC
 from kogpt2_chat.domain.chat.turns import Feedback, Turn
 from kogpt2_chat.domain.safety.turns import safety_kind
-from kogpt2_chat.domain.search.documents import turn_document
+from kogpt2_chat.domain.search.documents import feedback_id, turn_document
 from kogpt2_chat.domain.search.fields import (
     DEAD_LETTER_INDEX,
     FEEDBACK_INDEX,
@@ -231,7 +231,8 @@ class IndexAudit:
                 else:
                     document = turn_document({name: row[name] for name in row if name not in LAKE_ONLY})
                     turns[str(row["turn_id"])] = document
-        feedback = {f"{Feedback.from_json(one.value or b'').turn_id}:p" for one in self._records(FEEDBACK_TOPIC)}
+        rows = (reader.read(record) for record in self._records(FEEDBACK_TOPIC))
+        feedback = {feedback_id(row) for row in rows if row is not None}
         dead = len(list(self._records(DEAD_LETTER_TOPIC)))
         assert topics.end_positions(TURN_TOPIC)
         return turns, crises, feedback, dead

@@ -100,7 +100,9 @@ def test_the_last_feedback_of_a_player_on_a_turn_has_the_same_id() -> None:
         )  # fmt: skip
         return feedback_row(feedback, partition=0, offset=1, timestamp_ms=LOGGED_MS, ingested_at=NOW)
 
-    assert feedback_id(row("up")) == feedback_id(row("down")) == "bot_question-3-17:p1"
+    assert feedback_id(row("up")) == feedback_id(row("down")) != feedback_id(row("correction"))
+    assert feedback_id(row("up")).startswith("bot_question-3-17:")
+    assert "p1" not in feedback_id(row("up"))
     found = feedback_document(row("correction"), document())
     assert (found["bot"], found["model_version"], found["kind"]) == ("ChatbotA", 2, "correction")
     assert (found["kafka_partition"], found["kafka_offset"]) == (0, 1)
@@ -122,6 +124,30 @@ def test_a_dead_letter_has_no_value_no_sender_and_no_error_text() -> None:
 
 @pytest.mark.parametrize("value", [None, b"", b"\xff", b"[1]", b'{"bot": "\xea\xb9\x80"}', b"[" * 100_000])
 def test_a_dead_letter_that_names_no_bot(value: bytes | None) -> None:
-    headers = {"turn_id": "nonsense-9" + "9" * 30, "reason": "not_utf8"}
+    headers = {"turn_id": "nonsense-9" + "9" * 30, "reason": "제 번호는 010-1234-5678"}
     found = dead_letter_document(value, headers, 10**18)
-    assert found == {"reason": "not_utf8", "size": len(value or b"")}
+    assert found == {"reason": "other", "size": len(value or b"")}
+
+
+def test_what_a_client_wrote_into_a_feedback_is_no_text_in_its_document() -> None:
+    """Only the gateway keeps to known kinds and ids; other clients may write anything."""
+    secret = "제 이름은 김철수입니다 010-1234-5678"
+    feedback = Feedback(feedback_id=secret, turn_id=secret, player_id="민수", kind=secret, sent_at="x")
+    row = feedback_row(feedback, partition=0, offset=1, timestamp_ms=LOGGED_MS, ingested_at=NOW)
+    found = feedback_document(row, None)
+    shown = json.dumps([feedback_id(row), found], ensure_ascii=False)
+    assert not any(part in shown for part in ("김철수", "1234", "민수"))
+    assert found["kind"] == "other"
+
+
+def test_nothing_in_a_document_gives_away_what_is_masked() -> None:
+    """Neither the tokens of a masked answer, nor the known question, nor an id that the client chose."""
+    nearest = {"likeness": float("nan"), "source": "seed", "question": "제 이름은 김철수입니다"}
+    found = document(
+        answer="내 이름은 김철수야", question_id="010-1234-5678", fallback="nearest", decoding={"nearest": nearest}
+    )
+    shown = json.dumps(found, ensure_ascii=False, allow_nan=False)
+    assert "철수" not in shown
+    assert "1234" not in shown
+    assert "answer_token_ids" not in found
+    assert "nearest_likeness" not in found

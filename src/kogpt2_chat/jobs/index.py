@@ -240,7 +240,7 @@ _SOURCES: Final = (
             *ORDER_COLUMNS,
         ),
         index=FEEDBACK_INDEX,
-        id_columns=("turn_id", "player_id"),
+        id_columns=("turn_id", "player_id", "kind"),
         id_of=feedback_id,
         documents=_feedback_documents,
     ),

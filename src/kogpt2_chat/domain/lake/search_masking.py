@@ -40,7 +40,7 @@ _NAME: Final = re.compile(
     rf"|(?:[{_SURNAMES}][가-힣]|[가-힣])(?!{_PREDICATE})[가-힣](?=\s{{0,3}}(?:[^가-힣\s]|$)))"
     rf"|(?P<me>(?:저는|나는|전|난) ?)[{_SURNAMES}][가-힣]{{2}}(?=입니다|이라고|이에요|예요|이야|라고 해)"
 )
-_TEXTS: Final = ("text", "answer", "sender", "session_id")
+_TEXTS: Final = ("text", "answer", "sender", "session_id", "question_id")
 
 
 def mask_for_search(row: Mapping[str, object]) -> dict[str, object]:
@@ -50,12 +50,14 @@ def mask_for_search(row: Mapping[str, object]) -> dict[str, object]:
         row: a row of any release. Earlier releases had fewer masking rules.
 
     Returns:
-        The row with its texts masked.
+        The row with its texts masked. If the answer changes, its tokens are left out: they spell it.
     """
-    masked = {name: mask_names(str(row[name])) for name in _TEXTS if row.get(name) is not None}
+    masked: dict[str, object] = {name: mask_names(str(row[name])) for name in _TEXTS if row.get(name) is not None}
     if row.get("player_id") is not None:
         masked["player_id"] = masked_player(str(row["player_id"]))
-    return {**row, **masked, **_masked_extra(row)}
+    if "answer" in masked and masked["answer"] != row["answer"] and row.get("answer_token_ids"):
+        masked["answer_token_ids"] = []
+    return {**row, **masked, **_masked_decoding(row), **_masked_extra(row)}
 
 
 def mask_names(text: str) -> str:
@@ -69,12 +71,30 @@ def _before(found: re.Match[str]) -> str:
     return next((text for text in found.groups() if text is not None), "")
 
 
+def _masked_decoding(row: Mapping[str, object]) -> dict[str, object]:
+    """Return the column ``decoding`` with the known question masked, which may be another player's text."""
+    decoding = _object(row.get("decoding"))
+    nearest = decoding.get("nearest")
+    if not isinstance(nearest, dict) or "question" not in nearest:
+        return {}
+    masked = {**nearest, "question": mask_names(str(nearest["question"]))}
+    return {"decoding": _compact({**decoding, "nearest": masked})}
+
+
 def _masked_extra(row: Mapping[str, object]) -> dict[str, object]:
     """Return the column ``extra`` with masked fields, or an empty dict if it is not a non-empty JSON object."""
+    fields = _object(row.get("extra"))
+    return {"extra": _compact(masked_fields(fields))} if fields else {}
+
+
+def _object(text: object) -> dict[str, object]:
+    """Parse a column of JSON; a value that is not an object is empty."""
     try:
-        fields = json.loads(str(row.get("extra") or "{}"))
+        found = json.loads(str(text or "{}"))
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(fields, dict) or not fields:
-        return {}
-    return {"extra": json.dumps(masked_fields(fields), ensure_ascii=False, sort_keys=True, separators=(",", ":"))}
+    return found if isinstance(found, dict) else {}
+
+
+def _compact(fields: Mapping[str, object]) -> str:
+    return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -4,14 +4,19 @@ The indexer and ``index --rebuild`` call the same functions with rows of the sam
 documents, but for the fields in :data:`~kogpt2_chat.domain.search.fields.LAKE_ONLY`.
 """
 
+import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.chat.dead_letters import REASONS
 from kogpt2_chat.domain.chat.players import player_key
+from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC
+from kogpt2_chat.domain.chat.turns import FeedbackKind
 from kogpt2_chat.domain.lake.layout import plausible_time
 from kogpt2_chat.domain.lake.search_masking import mask_for_search
 from kogpt2_chat.domain.learning.cleaning import phrase_key
@@ -21,9 +26,13 @@ from kogpt2_chat.domain.text.loops import is_loop
 MODEL: Final = "model"
 """Outcome of a turn that the model itself answered. All other outcomes are fallbacks."""
 _MAX_KEY_CHARS: Final = 200
-_FEEDBACK_COLUMNS: Final = (
-    "feedback_id", "turn_id", "kind", "authenticated", "received_at", "kafka_partition", "kafka_offset",
-)  # fmt: skip
+OTHER: Final = "other"
+"""A value that this release does not know. What a client writes there could be a player's text."""
+_TURN_ID: Final = re.compile(rf"{QUESTION_TOPIC}-[0-9]{{1,9}}-[0-9]{{1,18}}")
+_FEEDBACK_COLUMNS: Final = ("authenticated", "received_at", "kafka_partition", "kafka_offset")
+_THUMBS: Final = ("up", "down")
+_FEEDBACK_KINDS: Final = get_args(FeedbackKind)
+_DIGEST_CHARS: Final = 16
 
 Row = Mapping[str, object]
 
@@ -53,7 +62,7 @@ def turn_document(row: Row) -> dict[str, object]:
         "answer_chars": len(answer),
         "answer_tokens": len(_list(masked.get("answer_token_ids"))),
         "return_ms": _between_ms(masked.get("answered_at"), masked.get("logged_at")),
-        "nearest_likeness": likeness if isinstance(likeness, float) else None,
+        "nearest_likeness": likeness if isinstance(likeness, float) and math.isfinite(likeness) else None,
         "nearest_source": nearest.get("source"),
         "faults": _faults(text, answer, decoding) if masked.get("fallback") is None else None,
     }
@@ -66,22 +75,42 @@ def turn_document(row: Row) -> dict[str, object]:
 
 
 def feedback_id(row: Row) -> str:
-    """Return the id of a feedback's document. The last feedback of a player on a turn replaces the earlier ones."""
-    return f"{row['turn_id']}:{player_key(str(row.get('player_id') or ''))}"
+    """Return the id of a feedback's document.
+
+    The last thumb of a player on a turn replaces the earlier ones, and so does the last feedback of any other kind.
+    Neither the player's name nor anything else that a client may have written is in it.
+    """
+    player = player_key(str(row.get("player_id") or ""))
+    kind = "thumb" if row.get("kind") in _THUMBS else row.get("kind")
+    digest = _digest(f"{row['turn_id']} {kind} {player}")
+    return f"{_turn_id(row) or OTHER}:{digest}"
 
 
 def feedback_document(row: Row, turn: Row | None) -> dict[str, object]:
-    """Return the document of a feedback, without any text.
+    """Return the document of a feedback, without any text of a client.
 
     Args:
         row: a row of the table ``feedback``, or one made from a record of the topic.
         turn: the document or the row of the turn; None if it is not known.
     """
     found = {
+        "feedback_id": _digest(str(row.get("feedback_id") or "")),
+        "turn_id": _turn_id(row),
+        "kind": row.get("kind") if row.get("kind") in _FEEDBACK_KINDS else OTHER,
         **{name: row.get(name) for name in _FEEDBACK_COLUMNS},
         **{name: turn.get(name) for name in ("bot", "model_version") if turn is not None},
     }
     return {name: _as_json(value) for name, value in found.items() if value is not None}
+
+
+def _turn_id(row: Row) -> str | None:
+    """Return the turn id of a feedback, which a client wrote, if it has the form of one."""
+    turn_id = str(row.get("turn_id") or "")
+    return turn_id if _TURN_ID.fullmatch(turn_id) else None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_CHARS]
 
 
 def dead_letter_document(value: bytes | None, headers: Mapping[str, str], timestamp_ms: int) -> dict[str, object]:
@@ -96,7 +125,7 @@ def dead_letter_document(value: bytes | None, headers: Mapping[str, str], timest
     partition, _, offset = position.partition("-")
     at = plausible_time(timestamp_ms)
     found = {
-        "reason": headers.get("reason"),
+        "reason": headers["reason"] if headers.get("reason") in REASONS else OTHER,
         "bot": _named_bot(value),
         "size": len(value or b""),
         "question_partition": _number(partition),
