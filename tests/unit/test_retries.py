@@ -152,6 +152,29 @@ def test_documents_that_elasticsearch_refused_are_sent_again(
     assert pauses == [0.5, 1, 2, 4, 8, 16]
 
 
+@pytest.mark.parametrize(
+    ("status", "kind", "is_refused"),
+    [
+        (400, "mapper_parsing_exception", True), (400, "strict_dynamic_mapping_exception", True),
+        (400, "index_closed_exception", False), (403, "security_exception", False),
+        (403, "cluster_block_exception", False), (429, "es_rejected_execution_exception", False),
+    ],
+)  # fmt: skip
+def test_only_a_fault_of_the_document_itself_refuses_it(
+    monkeypatch: pytest.MonkeyPatch, pauses: list[float], status: int, kind: str, is_refused: bool
+) -> None:
+    """Otherwise a closed index or a missing permission would lose every turn of that time."""
+    index = ElasticIndex(SETTINGS)
+    item = {"index": {"status": status, "error": {"type": kind, "reason": "no"}}}
+    monkeypatch.setattr(index._client, "bulk", lambda **_: {"items": [item]})
+    if is_refused:
+        assert [refusal.document_id for refusal in index.put(TURN_INDEX, [("a", {})]).refused] == ["a"]
+        assert pauses == []
+        return
+    with pytest.raises(Unavailable, match=kind):
+        index.put(TURN_INDEX, [("a", {})])
+
+
 def test_airflow_is_called_four_times(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
     """Each pause is half a second."""
     airflow = AirflowRest(SETTINGS, "secret")

@@ -29,6 +29,11 @@ _LONGEST_DELAY_S: Final = 16.0
 _FAILED, _BLOCKED, _NOT_FOUND, _TOO_LARGE, _TOO_MANY_REQUESTS, _SERVER_ERROR = 400, 403, 404, 413, 429, 500
 _NO_INDEX: Final = "index_not_found_exception"
 _BLOCK: Final = "cluster_block_exception"
+_FAULTS_OF_A_DOCUMENT: Final = frozenset({
+    "mapper_parsing_exception", "document_parsing_exception", "strict_dynamic_mapping_exception",
+    "illegal_argument_exception", "max_bytes_length_exceeded_exception", "json_parse_exception",
+    "x_content_parse_exception", "parse_exception", "parsing_exception", "routing_missing_exception",
+})  # fmt: skip
 _FIELD: Final = re.compile(r"(?:field|introduction of) \[([\w.]{1,100})\]", re.ASCII)
 
 T = TypeVar("T")
@@ -266,7 +271,7 @@ class ElasticIndex:
                 self._ensure(index)
                 left.append(entry)
                 kinds.add(_NO_INDEX)
-            elif _is_transient(status, cause.get("type")):
+            elif _may_be_accepted_later(status, cause.get("type")):
                 left.append(entry)
                 kinds.add(str(cause.get("type") or status))
             elif status >= _FAILED:
@@ -350,8 +355,16 @@ def _is_removed(status: int) -> bool:
 
 
 def _is_transient(status: int, kind: str | None) -> bool:
-    """Check whether a write may succeed later: the server is busy, out of order, or writes are blocked."""
+    """Check whether a request may succeed later: the server is busy, out of order, or writes are blocked."""
     return status in (_TOO_MANY_REQUESTS, _NOT_FOUND) or status >= _SERVER_ERROR or kind == _BLOCK
+
+
+def _may_be_accepted_later(status: int, kind: str | None) -> bool:
+    """Check whether a document may be accepted later: whatever is wrong is no fault of the document itself.
+
+    The server may be busy or out of order, writes may be blocked, the index closed, or a permission missing.
+    """
+    return status >= _FAILED and kind not in _FAULTS_OF_A_DOCUMENT
 
 
 def _reason(cause: Mapping[str, Any]) -> str:
