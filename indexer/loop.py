@@ -152,7 +152,7 @@ class Indexer:
             indices = " and ".join(INDICES_BY_TOPIC[topic])
             self.progress.note(
                 f"{indices}: created again at {self.clock():%Y-%m-%d %H:%M} UTC and filled from what Kafka still has; "
-                "`kogpt2-chat index --rebuild` adds older turns from the lake"
+                "`kogpt2-chat index --rebuild` adds older turns from the lake, but no older counts of crises"
             )
             _log.warning("index_created_again", indices=indices, todo="kogpt2-chat index --rebuild adds older turns")
         for topic in sorted(found.new_topics):
@@ -162,9 +162,12 @@ class Indexer:
         return found.positions
 
     def _note_lost(self, topic: str, positions: Mapping[Partition, int]) -> None:
-        """Note the records that retention deleted before they were indexed."""
+        """Note the records that retention deleted before they were indexed: all of them if nothing was indexed yet."""
         first = self.topics.start_positions(topic)
-        lost = sum(max(0, start - positions.get((topic, number), start)) for number, start in first.items())
+        is_known = any(known == topic for known, _ in positions)
+        lost = sum(
+            max(0, start - positions.get((topic, number), start if is_known else 0)) for number, start in first.items()
+        )
         if lost:
             self.progress.note(
                 f"{topic}: retention deleted {lost} offsets before they were indexed; `kogpt2-chat index --rebuild` "

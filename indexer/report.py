@@ -83,6 +83,7 @@ class Progress:
     _problem: str = "starting"
     _notes: list[str] = field(default_factory=list)
     _progress_at: float = 0.0
+    _worked_at: datetime | None = None
     _documents: Counter = field(init=False)
     _refused: Counter = field(init=False)
     _left_out: Counter = field(init=False)
@@ -108,6 +109,7 @@ class Progress:
     def works(self) -> None:
         """Note that both servers answer and that nothing prevents writing."""
         self.beat()
+        self._worked_at = self.clock()
         self._problem = ""
 
     def fails(self, problem: str) -> None:
@@ -149,10 +151,16 @@ class Progress:
         self._unreadable.labels(topic).inc()
 
     def lag_s_by_topic(self) -> dict[str, float]:
-        """Return how many seconds ago the oldest record that is not written came, by topic; 0 if there is none."""
+        """Return how many seconds ago the oldest record that is not written came, by topic; 0 if there is none.
+
+        While a server is away, nothing is known of what has come since it went. Then it is at least the time since.
+        """
         now_ms = self.clock().timestamp() * 1000
         with self._lock:
             oldest = dict(self._oldest_ms)
+        if self._problem and self._worked_at is not None:
+            worked_ms = int(self._worked_at.timestamp() * 1000)
+            oldest = {topic: worked_ms if ms is None else min(ms, worked_ms) for topic, ms in oldest.items()}
         # The clocks of two machines may differ.
         return {topic: 0.0 if ms is None else round(max(0.0, now_ms - ms) / 1000, 3) for topic, ms in oldest.items()}
 
