@@ -1,5 +1,6 @@
 """What operators get who are logged in: panels, turns, figures and commands, while the world goes on."""
 
+import json
 import socket
 import sys
 import threading
@@ -272,12 +273,33 @@ sys.exit({code})
 
 
 def test_a_turn_is_followed_by_a_command(tmp_path: Path) -> None:
-    """Its JSON is passed on, for the lineage and for the replay."""
+    """Its JSON is passed on."""
     with serve_office(Office(program=program(tmp_path, ECHO))) as served, operator(served) as browser:
-        for path, command in ((f"api/turn/{TURN}", "lineage"), (f"api/turn/{TURN}/replay", "explain")):
-            reply = browser.ask(path)
-            assert reply.json() == {"arguments": [command, TURN, "--json"], "text": "<b>안녕</b>"}
-            assert (reply.headers["content-type"], reply.headers["cache-control"]) == ("application/json", "no-store")
+        reply = browser.ask(f"api/turn/{TURN}")
+        assert reply.json() == {"arguments": ["lineage", TURN, "--json"], "text": "<b>안녕</b>"}
+        assert (reply.headers["content-type"], reply.headers["cache-control"]) == ("application/json", "no-store")
+
+
+def explanation(answer: str) -> dict:
+    choice = {"token_id": 7, "piece": "철수", "probability": 0.9}
+    return {
+        "turn_id": TURN, "sender": "김철수", "question": "안녕?", "answer": answer, "exact_prompt": True,
+        "prompt": [{"token_id": 7, "piece": "안녕"}], "notes": ["the nearest known question: '제 이름은 김철수입니다'"],
+        "changes": [{"rule": "cut", "why": "long", "before": answer + "!", "after": answer}],
+        "replay": {"answer": answer, "stop_reason": "end", "verdict": "agrees", "compared": 1, "difference": None,
+                   "steps": [{"number": 1, "chosen": choice, "choices": [choice], "stored": choice}]},
+    }  # fmt: skip
+
+
+def test_a_replay_shows_no_name_and_no_tokens_that_spell_one(tmp_path: Path) -> None:
+    """The command is made for people at the terminal, who can read Kafka anyway. The page shows masked texts only."""
+    for answer, has_steps in (("내 이름은 김철수야", False), ("반가워요", True)):
+        source = f"import json, sys; print(json.dumps({explanation(answer)!r})) if sys.argv[1] == 'explain' else 1 / 0"
+        with serve_office(Office(program=program(tmp_path, source))) as served, operator(served) as browser:
+            found = browser.ask(f"api/turn/{TURN}/replay").json()
+        assert "김철수" not in json.dumps(found, ensure_ascii=False)
+        assert (found["replay"]["steps"] != []) is has_steps
+        assert "sender" not in found
 
 
 @pytest.mark.parametrize(

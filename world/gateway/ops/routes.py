@@ -17,6 +17,7 @@ from world.gateway.ops.login import PAGE, LoginDesk
 from world.gateway.ops.now import LiveFigures
 from world.gateway.ops.parameters import turn_filter, turn_id_of, window_of
 from world.gateway.ops.ports import Json, Panels
+from world.gateway.ops.replay import shown_replay
 from world.gateway.ops.work import Recent, Workers
 from world.gateway.pages import client_page
 
@@ -76,7 +77,12 @@ class Desk:
 
     async def show_replay(self, request: Request) -> Response:
         """``GET /ops/api/turn/ID/replay``: the turn's prompt, run again on its version."""
-        return await _while_connected(request, self.replay.run(turn_id_of(request.path_params["turn_id"])))
+        turn_id = turn_id_of(request.path_params["turn_id"])
+
+        async def replay() -> Json:
+            return shown_replay(await self.replay.run(turn_id))
+
+        return await _while_connected(request, replay())
 
 
 def ops_routes(login: LoginDesk, desk: Desk, figures: LiveFigures) -> list[Route]:
