@@ -31,11 +31,7 @@ class Counts:
         turns = [turn_of(event) for event in events if isinstance(event, TurnEvent)]
         self.turns = [row for row in turns if inside(row["at"]) and of_bot(row)]
         last = {
-            (
-                event.row["turn_id"],
-                event.row["player_id"],
-                "thumb" if event.row["kind"] in THUMBS else event.row["kind"],
-            ): feedback_of(event)
+            (event.row["turn_id"], event.row["player_id"], sort_of(event.row)): feedback_of(event)
             for event in events
             if isinstance(event, FeedbackEvent)
         }
@@ -224,6 +220,11 @@ def turn_of(event: TurnEvent) -> Row:
         "likeness": nearest.get("likeness"),
         "return_ms": None if logged is None else (logged - row["answered_at"]) / timedelta(milliseconds=1),
     }
+
+
+def sort_of(feedback: Row) -> object:
+    """Of each sort, the last feedback of a player on a turn counts."""
+    return "thumb" if feedback["kind"] in THUMBS else feedback["kind"]
 
 
 def feedback_of(event: FeedbackEvent) -> Row:

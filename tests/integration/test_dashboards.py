@@ -29,7 +29,7 @@ from kogpt2_chat.settings import Elastic, Settings
 from kogpt2_chat.testing.history import Event, History, TurnEvent, document_of
 from kogpt2_chat.testing.search_server import OwnIndices
 from tests.kibana_requests import leaves_of, read_ndjson, request_of, source_of
-from tests.plain_counts import UNANSWERED, Counts, Near, Numbers, feedback_of, turn_of
+from tests.plain_counts import UNANSWERED, Counts, Near, Numbers, feedback_of, sort_of, turn_of
 from tests.world.operators import Office, Operator, operator, serve_office
 from world.gateway.ops.panels import SearchedPanels
 
@@ -254,7 +254,7 @@ def test_the_list_of_turns_is_narrowed_by_each_filter(seeded: Seeded) -> None:
     """The newest turns first, at most as many as asked for."""
     turns = [turn_of(event) for event in seeded.events if isinstance(event, TurnEvent)]
     feedback = [feedback_of(event) for event in seeded.events if hasattr(event, "turn") and event.turn]
-    last = {(row["turn_id"], row["player_id"]): row for row in feedback}
+    last = {(row["turn_id"], row["player_id"], sort_of(row)): row for row in feedback}
     downs = sorted((row for row in last.values() if row["kind"] == "down"), key=lambda row: row["at"])[-100:]
     key = "은하광장축제언제해"
     expected = {
