@@ -11,8 +11,8 @@ from typing import Final
 
 from kogpt2_chat.domain.lake.layout import FEEDBACK, TURNS, Table
 from kogpt2_chat.domain.safety.turns import safety_kind
-from kogpt2_chat.domain.search.documents import feedback_document, feedback_id, turn_document
-from kogpt2_chat.domain.search.fields import FEEDBACK_INDEX, TURN_INDEX, IndexName
+from kogpt2_chat.domain.search.documents import feedback_document, feedback_id, turn_document, with_measured
+from kogpt2_chat.domain.search.fields import FEEDBACK_INDEX, LAKE_ONLY, TURN_INDEX, IndexName
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.lake.documents_ahead import AHEAD_FIELDS, LakeEnd, lake_end
 from kogpt2_chat.lake.newest_rows import ORDER_COLUMNS, NewestRows
@@ -169,12 +169,14 @@ def _repair(source: _Source, tables: Tables, index: Index) -> _Counts:
 def _repair_batch(source: _Source, row_by_id: Mapping[str, Row], end: LakeEnd, index: Index, counts: _Counts) -> None:
     """Send the documents of some rows that are missing or differ, and remove those that must not exist."""
     found = index.find_many(source.index, list(row_by_id))
-    wanted = dict(zip(row_by_id, source.documents(list(row_by_id.values()), index), strict=True))
+    made = dict(zip(row_by_id, source.documents(list(row_by_id.values()), index), strict=True))
+    wanted = {one: document and with_measured(document, found.get(one)) for one, document in made.items()}
     counts.kept_out += sum(document is None for document in wanted.values())
     changed = {
         document_id: document
         for document_id, document in wanted.items()
-        if document != found.get(document_id) and not _is_newer(found.get(document_id), row_by_id[document_id], end)
+        if not _is_same(document, found.get(document_id))
+        and not _is_newer(found.get(document_id), row_by_id[document_id], end)
     }
     removed = [document_id for document_id, document in changed.items() if document is None]
     if removed:
@@ -186,6 +188,17 @@ def _repair_batch(source: _Source, row_by_id: Mapping[str, Row], end: LakeEnd, i
         counts.sent += result.accepted
         counts.refused += len(result.refused)
         counts.refusals = [*counts.refusals, *result.refused][:_REFUSALS_SHOWN]
+
+
+def _is_same(wanted: Row | None, found: Row | None) -> bool:
+    """Check whether a document is as it should be, but for the fields that only the lake knows."""
+    if wanted is None or found is None:
+        return wanted is found
+    return _without_lake_only(wanted) == _without_lake_only(found)
+
+
+def _without_lake_only(document: Row) -> Row:
+    return {name: value for name, value in document.items() if name not in LAKE_ONLY}
 
 
 def _is_newer(document: Row | None, row: Row, end: LakeEnd) -> bool:

@@ -4,7 +4,6 @@ Each part comes from another server. A part that cannot be read is left out, and
 """
 
 import heapq
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -28,6 +27,7 @@ from kogpt2_chat.domain.learning.lineage import (
 )
 from kogpt2_chat.domain.learning.row_lineage import DatasetRow, Learner, given_turn_id
 from kogpt2_chat.domain.search.fields import TURN_INDEX
+from kogpt2_chat.domain.text.json_records import object_or_empty
 from kogpt2_chat.errors import InvalidInput, NotFound, Unavailable
 from kogpt2_chat.inference.nearest import Found, Known, NearestQuestions
 from kogpt2_chat.lake.find_turn import FoundTurn
@@ -230,7 +230,7 @@ def _teacher(near: NearestRow, feedback: Sequence[Row]) -> RecordedConsent | Non
     if not own:
         return None
     last = max(own, key=lambda one: tuple(str(one[n] or "").zfill(20) for n in ("received_at", "kafka_offset")))
-    stated = _object(last["extra"])
+    stated = object_or_empty(last["extra"])
     minor = says_minor(stated.get(MINOR_KEY))
     return RecordedConsent(
         train=False if minor else _boolean(stated.get(CONSENT_KEY)),
@@ -272,14 +272,6 @@ def _read(read: Callable[[], T], what: str, notes: list[str]) -> T | None:
 def _boolean(value: object) -> bool | None:
     """Return what a record states; a value that is neither true nor missing counts as a refusal."""
     return None if value is None else value is True
-
-
-def _object(text: object) -> dict[str, object]:
-    try:
-        found = json.loads(str(text or "{}"))
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _time(unix_ms: int | None) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 
 from kogpt2_chat.domain.chat.players import masked_player
 from kogpt2_chat.domain.chat.turns import masked_fields
+from kogpt2_chat.domain.text.json_records import object_or_empty
 from kogpt2_chat.domain.text.masking import HANDLE_MASK, NAME_MASK, mask_pii
 
 _SERVICES: Final = "카톡|카카오톡|인스타그램|인스타|텔레그램|텔레|라인|디스코드|디코|트위터|페이스북|페북|틱톡|스냅챗"
@@ -73,7 +74,7 @@ def _before(found: re.Match[str]) -> str:
 
 def _masked_decoding(row: Mapping[str, object]) -> dict[str, object]:
     """Return the column ``decoding`` with the known question masked, which may be another player's text."""
-    decoding = _object(row.get("decoding"))
+    decoding = object_or_empty(row.get("decoding"))
     nearest = decoding.get("nearest")
     if not isinstance(nearest, dict) or "question" not in nearest:
         return {}
@@ -83,17 +84,8 @@ def _masked_decoding(row: Mapping[str, object]) -> dict[str, object]:
 
 def _masked_extra(row: Mapping[str, object]) -> dict[str, object]:
     """Return the column ``extra`` with masked fields, or an empty dict if it is not a non-empty JSON object."""
-    fields = _object(row.get("extra"))
+    fields = object_or_empty(row.get("extra"))
     return {"extra": _compact(masked_fields(fields))} if fields else {}
-
-
-def _object(text: object) -> dict[str, object]:
-    """Parse a column of JSON; a value that is not an object is empty."""
-    try:
-        found = json.loads(str(text or "{}"))
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _compact(fields: Mapping[str, object]) -> str:

@@ -20,7 +20,8 @@ from kogpt2_chat.domain.chat.turns import FeedbackKind
 from kogpt2_chat.domain.lake.layout import plausible_time
 from kogpt2_chat.domain.lake.search_masking import mask_for_search
 from kogpt2_chat.domain.learning.cleaning import phrase_key
-from kogpt2_chat.domain.search.fields import FIELDS_BY_INDEX, TURN_INDEX
+from kogpt2_chat.domain.search.fields import FIELDS_BY_INDEX, MEASURED, TURN_INDEX
+from kogpt2_chat.domain.text.json_records import object_or_empty
 from kogpt2_chat.domain.text.loops import is_loop
 
 MODEL: Final = "model"
@@ -49,7 +50,7 @@ def turn_document(row: Row) -> dict[str, object]:
     """
     masked = mask_for_search(row)
     text, answer = str(masked.get("text") or ""), str(masked.get("answer") or "")
-    decoding = _decoding(masked)
+    decoding = object_or_empty(masked.get("decoding"))
     nearest = decoding.get("nearest")
     nearest = nearest if isinstance(nearest, Mapping) else {}
     likeness = nearest.get("likeness")
@@ -72,6 +73,20 @@ def turn_document(row: Row) -> dict[str, object]:
         for name, value in {**masked, **derived}.items()
         if name in known and value is not None and value != []
     }
+
+
+def with_measured(document: Row, known: Row | None) -> Row:
+    """Return a turn's document with what an earlier document of the same record knew and its row does not.
+
+    Rows that an earlier release has ingested lack the columns of what workers and the broker have measured.
+
+    Args:
+        document: made from a row of the lake.
+        known: the document that the index has; None if it has none.
+    """
+    if known is None or any(document.get(name) != known.get(name) for name in ("kafka_partition", "kafka_offset")):
+        return document
+    return {**{name: known[name] for name in MEASURED if name in known}, **document}
 
 
 def feedback_id(row: Row) -> str:
@@ -158,14 +173,6 @@ def _faults(text: str, answer: str, decoding: Mapping[str, Any]) -> list[str]:
         "short": len(phrase_key(answer)) < 2,  # noqa: PLR2004
     }
     return [kind for kind, found in found_by_kind.items() if found]
-
-
-def _decoding(row: Row) -> Mapping[str, Any]:
-    try:
-        decoding = json.loads(str(row.get("decoding") or "{}"))
-    except (ValueError, RecursionError):
-        return {}
-    return decoding if isinstance(decoding, dict) else {}
 
 
 def _list(value: object) -> list[object]:

@@ -20,6 +20,9 @@ INDEXER_INDEX: Final[IndexName] = "kogpt2-indexer"
 LAKE_ONLY: Final = ("ingested_at",)
 """Fields of a turn's document that only the lake knows. The indexer leaves them out."""
 
+MEASURED: Final = ("kafka_ms", "queue_ms", "decode_ms", "return_ms", "unknown_tokens", "logged_at")
+"""Fields of a turn's document that rows of the lake lack if an earlier release has ingested them."""
+
 _KEYWORD: Final[Field] = {"type": "keyword", "ignore_above": 1024}
 _LONG: Final[Field] = {"type": "long"}
 _FLOAT: Final[Field] = {"type": "float"}

@@ -32,6 +32,15 @@ def read_object(text: str | bytes, what: str) -> dict[str, Any]:
     return cast("dict[str, Any]", body)
 
 
+def object_or_empty(text: object) -> dict[str, Any]:
+    """Return the object in a column of JSON; empty if the column is null, damaged, or holds another value."""
+    try:
+        found = json.loads(str(text or "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def check_fields(
     body: Mapping[str, object], what: str, required: Mapping[str, type], optional: Mapping[str, type] | None = None
 ) -> None:
