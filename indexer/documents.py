@@ -46,11 +46,13 @@ class DocumentWriter:
         index: the search server.
         reader: makes the lake's rows from records.
         progress: counts what is written and what is not.
+        topic_ids: the present id of each topic. Offsets are only compared within a topic.
     """
 
     index: Index
     reader: RecordReader
     progress: Progress
+    topic_ids: Mapping[str, str] = field(default_factory=dict)
     _reports: list[Callable[[], None]] = field(init=False, default_factory=list)
 
     def write(self, records: Sequence[Record]) -> None:
@@ -93,8 +95,9 @@ class DocumentWriter:
         self.index.remove(TURN_INDEX, [turn_id for turn_id, one in made.items() if one is None])
         self._put(TURN_INDEX, {turn_id: one for turn_id, one in made.items() if one is not None})
         if crises:
-            known = self.index.find_many(SAFETY_INDEX, sorted({safety_id(row) for row in crises}))
-            counts = counted(sorted(crises, key=lambda row: int(str(row["kafka_offset"]))), known)
+            topic_id = self.topic_ids.get(TURN_TOPIC, "")
+            known = self.index.find_many(SAFETY_INDEX, sorted({safety_id(row, topic_id) for row in crises}))
+            counts = counted(sorted(crises, key=lambda row: int(str(row["kafka_offset"]))), known, topic_id)
             self._put(SAFETY_INDEX, {one: _Made(document=count, source=TURN_TOPIC) for one, count in counts.items()})
 
     def _write_feedback(self, records: Sequence[Record]) -> None:
@@ -109,11 +112,14 @@ class DocumentWriter:
 
     def _write_dead_letters(self, records: Sequence[Record]) -> None:
         made: dict[str, _Made] = {}
+        topic_id = self.topic_ids.get(DEAD_LETTER_TOPIC, "")
         for record in records:
             make = partial(dead_letter_document, record.value, record.headers, record.timestamp_ms)
             document = self._tried(record, make)
             if document is not None:
-                made[f"{record.partition}-{record.offset}"] = _Made(document=document, source=_source(record))
+                made[f"{record.partition}-{record.offset}:{topic_id}"] = _Made(
+                    document=document, source=_source(record)
+                )
         self._put(DEAD_LETTER_INDEX, made)
 
     def _rows(self, records: Iterable[Record], *, count: bool = True) -> Iterable[tuple[Record, Row]]:

@@ -35,6 +35,8 @@ CHECK_S: Final = 10.0
 """How often an idle loop asks whether the indices and the topics are still the same, and whether the brokers answer."""
 NEARLY_THERE: Final = 500
 """Feedback is read once no more than this many offsets of the turns are left: it needs the turns' documents."""
+CLEARLY_NEWER_MS: Final = 2000
+"""A turn that came this much later than a feedback was read after the turns that came before the feedback."""
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 10.0
 
@@ -93,6 +95,7 @@ class Indexer:
     _feedback: Follower = field(init=False)
     _held: _Feedback = field(init=False, default_factory=_Feedback)
     _turns_complete_at: float = field(init=False, default=float("-inf"))
+    _newest_turn_ms: int = field(init=False, default=0)
     _check_at: float = field(init=False, default=0.0)
 
     def run(self) -> None:
@@ -125,6 +128,7 @@ class Indexer:
         """
         self.index.ensure()
         self._place = find_place(self.topics, self.index)
+        self.writer.topic_ids = self._place.topic_ids
         self._positions = dict(self._load())
         self._held = _Feedback()
         self._turns_complete_at = float("-inf")
@@ -139,6 +143,8 @@ class Indexer:
         self.progress.beat()
         if records:
             self._write(records)
+            turn_times = (record.timestamp_ms for record in records if record.topic == TURN_TOPIC)
+            self._newest_turn_ms = max(self._newest_turn_ms, *turn_times, 0)
         self._check(idle=not records)
         for topic in (TURN_TOPIC, DEAD_LETTER_TOPIC):
             if not any(record.topic == topic for record in records):
@@ -238,8 +244,14 @@ class Indexer:
             self._held = _Feedback()
 
     def _may_write_feedback(self) -> bool:
-        """Check whether the turns are in the index, or do not come any more: Kafka has them before the feedback."""
+        """Check whether the turns are in the index, or do not come any more.
+
+        Kafka has a turn before its feedback. While players talk, the turns are never complete; then a turn that is
+        clearly newer than the feedback says that the ones before it were read.
+        """
         polled_at = self._held.polled_at
         if self._turns_complete_at > polled_at or self.monotonic() - polled_at > self.feedback_wait_s:
+            return True
+        if self._newest_turn_ms > max(record.timestamp_ms for record in self._held.records) + CLEARLY_NEWER_MS:
             return True
         return not self.writer.lacks_turns(self._held.records)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -12,7 +13,7 @@ import structlog
 
 import indexer.loop
 from indexer.documents import NO_CONSENT, DocumentWriter
-from indexer.loop import Indexer, PlaceChanged, Stopping
+from indexer.loop import CLEARLY_NEWER_MS, Indexer, PlaceChanged, Stopping
 from indexer.report import Progress
 from kogpt2_chat.domain.chat.topics import DEAD_LETTER_TOPIC, FEEDBACK_TOPIC, TURN_TOPIC
 from kogpt2_chat.domain.chat.turns import Feedback, Turn
@@ -271,6 +272,27 @@ def test_a_feedback_does_not_wait_for_ever(harness: Harness, monkeypatch: pytest
             assert len(harness.documents(FEEDBACK_INDEX)) == (waited > 30)
 
 
+def test_a_feedback_is_written_once_a_clearly_newer_turn_is(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While players talk, there is always another turn to read. Feedback on a turn without a document holds up no other."""
+    monkeypatch.setattr("kogpt2_chat.testing.kafka.MOST_POLLED", 1)
+    harness.log(feedback("bot_question-7-7"), topic=FEEDBACK_TOPIC)
+    (asked,) = harness.broker.all(FEEDBACK_TOPIC)
+    with ExitStack() as stack:
+        harness.indexer.open(stack)
+        for number, later_ms in enumerate((CLEARLY_NEWER_MS, CLEARLY_NEWER_MS + 1)):
+            harness.log(turn(2 * number), turn(2 * number + 1))
+            for log in harness.broker.logs[TURN_TOPIC]:
+                log.records.update(
+                    {
+                        offset: replace(record, timestamp_ms=asked.timestamp_ms + later_ms)
+                        for offset, record in log.records.items()
+                    }
+                )
+            for _ in range(2):
+                harness.indexer.run_once()
+            assert len(harness.documents(FEEDBACK_INDEX)) == number
+
+
 def test_a_dead_letter_has_its_reason_and_size_but_no_text(harness: Harness) -> None:
     """Neither its value nor its sender nor the error's text."""
     headers = {"reason": "schema", "error": "비밀 오류", "turn_id": "bot_question-3-9"}
@@ -278,7 +300,7 @@ def test_a_dead_letter_has_its_reason_and_size_but_no_text(harness: Harness) -> 
     harness.topics.send([Outgoing(topic=DEAD_LETTER_TOPIC, key="별이".encode(), value=value, headers=headers)])
     harness.run()
     ((document_id, found),) = harness.documents(DEAD_LETTER_INDEX).items()
-    assert document_id == "0-0"
+    assert document_id == f"0-0:{harness.topics.topic_id(DEAD_LETTER_TOPIC)}"
     assert (found["reason"], found["bot"], found["size"]) == ("schema", "ChatbotB", len(value))
     assert (found["question_partition"], found["question_offset"]) == (3, 9)
     assert "비밀" not in str(found)
@@ -388,6 +410,20 @@ def test_a_topic_that_was_created_again_is_read_from_its_beginning(harness: Harn
             harness.indexer.run_once()
     harness.run()
     assert set(harness.documents()) == {f"bot_question-0-{number}" for number in range(3)}
+
+
+def test_crises_and_dead_letters_of_a_topic_that_was_created_again_are_counted_too(harness: Harness) -> None:
+    """Their offsets begin again in the same hour."""
+    letter = Outgoing(topic=DEAD_LETTER_TOPIC, key=b"p", value=b"{", headers={"reason": "schema"})
+    for _ in range(2):
+        harness.log(turn(0, text=CRISIS, fallback="safety"), turn(1, text=CRISIS, fallback="safety"))
+        harness.topics.send([letter])
+        harness.run()
+        harness.broker.create(TURN_TOPIC, 12)
+        harness.broker.create(DEAD_LETTER_TOPIC, 1)
+        harness.start()
+    assert sum(int(str(one["count"])) for one in harness.documents(SAFETY_INDEX).values()) == 4
+    assert len(harness.documents(DEAD_LETTER_INDEX)) == 2
 
 
 def test_a_topic_that_has_lost_records_is_read_from_its_beginning(harness: Harness) -> None:
