@@ -21,7 +21,7 @@ from kogpt2_chat.domain.gate.block import Rule
 from kogpt2_chat.domain.gate.decision import Decision
 from kogpt2_chat.domain.lake.layout import dataset_path, feedback_row, turn_row
 from kogpt2_chat.domain.learning.dataset import Manifest, row_hash
-from kogpt2_chat.domain.learning.row_lineage import RowLineage
+from kogpt2_chat.domain.learning.row_lineage import HIDDEN, DatasetRow, RowLineage, shown_row
 from kogpt2_chat.domain.search.documents import turn_document
 from kogpt2_chat.domain.search.fields import TURN_INDEX
 from kogpt2_chat.errors import InvalidInput, NotFound, Unavailable
@@ -477,6 +477,16 @@ def test_texts_are_data(world: World, text: str, capsys: pytest.CaptureFixture[s
     assert not set("\x1b\u202e") & set(shown)
     show(found, "", as_json=True)
     assert json.loads(capsys.readouterr().out)["turn"]["question"] == text
+
+
+def test_rows_that_may_be_about_a_crisis_are_not_shown() -> None:
+    """Only a review opens such texts; an old dataset may have learned one before a rule was added."""
+    row = DatasetRow(
+        question="죽고 싶어", answer="그러지 마", source="seed", topic="", split="train", turn_id="", player_id="",
+        row_hash="h",
+    )  # fmt: skip
+    assert (shown_row(row)["question"], shown_row(row)["answer"]) == (HIDDEN, HIDDEN)
+    assert shown_row(replace(row, question="안녕", answer="반가워"))["question"] == "안녕"
 
 
 def test_names_and_personal_data_are_masked(world: World) -> None:

@@ -1,12 +1,14 @@
 """Which datasets contain a training row, and which versions learned it. Values only: no I/O."""
 
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from kogpt2_chat.domain.lake.search_masking import mask_names
+from kogpt2_chat.domain.learning.cleaning import mentions_crisis
 from kogpt2_chat.domain.learning.dataset import Split
 from kogpt2_chat.domain.learning.distrust import DistrustEntry
 
+HIDDEN: Final = "[위기일 수 있어 보이지 않는 글 / not shown: may be about a crisis]"
 LearnedFrom = Literal["dataset", "parent"]
 
 
@@ -123,10 +125,14 @@ def given_turn_id(turn_id: str) -> str:
 
 
 def shown_row(row: DatasetRow) -> dict[str, object]:
-    """Return a row for people to read, with masked texts."""
+    """Return a row for people to read, with masked texts.
+
+    The texts of a row that may be about a crisis are not shown: an earlier release may have learned it, by fewer rules.
+    """
+    is_hidden = mentions_crisis(row.question, row.answer)
     return {
-        "question": mask_names(row.question),
-        "answer": mask_names(row.answer),
+        "question": HIDDEN if is_hidden else mask_names(row.question),
+        "answer": HIDDEN if is_hidden else mask_names(row.answer),
         "kind": row.source,
         "topic": row.topic,
         "split": row.split,
