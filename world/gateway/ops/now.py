@@ -39,13 +39,16 @@ class LiveFigures:
         rooms: the players at this gateway.
         waiting: returns how many questions no worker has answered yet; blocks.
         behind_s: returns how many seconds the indexer is behind; blocks.
-        workers: runs what blocks.
+        kafka: runs the question to Kafka.
+        indexer: runs the question to the indexer.
     """
 
     rooms: Rooms
     waiting: Callable[[], int]
     behind_s: Callable[[], float]
-    workers: Workers = field(default_factory=lambda: Workers("now", waiting=4, limit_s=LIMIT_S))
+    # Of two servers, one that hangs must not hold the threads that the other one needs.
+    kafka: Workers = field(default_factory=lambda: Workers("Kafka", threads=1, waiting=2, limit_s=LIMIT_S))
+    indexer: Workers = field(default_factory=lambda: Workers("the indexer", threads=1, waiting=2, limit_s=LIMIT_S))
     _recent: Recent[Figures] = field(default_factory=Recent, init=False)
 
     async def show(self, request: Request) -> Response:
@@ -54,7 +57,9 @@ class LiveFigures:
         return JSONResponse({"id": "now", "numbers": await self._recent.get("now", self._read)})
 
     async def _read(self) -> Figures:
-        waiting, behind_s = await asyncio.gather(self._value(self.waiting), self._value(self.behind_s))
+        waiting, behind_s = await asyncio.gather(
+            self._value(self.kafka, self.waiting), self._value(self.indexer, self.behind_s)
+        )
         rooms = len({seat.room for seat in self.rooms})
         return [
             _figure("players", "이 게이트웨이의 플레이어", "players at this gateway", "number", len(self.rooms)),
@@ -63,9 +68,9 @@ class LiveFigures:
             _figure("behind", "색인이 늦는 시간(초)", "seconds that the index is behind", "number", behind_s),
         ]
 
-    async def _value(self, read: Callable[[], float]) -> float | Denied:
+    async def _value(self, workers: Workers, read: Callable[[], float]) -> float | Denied:
         try:
-            return await self.workers.run(read)
+            return await workers.run(read)
         except Denied as denied:
             return denied
 
