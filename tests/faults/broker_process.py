@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -22,12 +21,13 @@ from kogpt2_chat.domain.chat.topics import ROLLOUT_TOPIC
 from kogpt2_chat.domain.rollout.states import RolloutState
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import CHECKOUT, Ports, Settings, Stack
-from kogpt2_chat.stack.folders import folders_of, short_hash
+from kogpt2_chat.stack.folders import folders_of
 from kogpt2_chat.stack.servers import kafka as server
 from kogpt2_chat.stack.stack import down, up
 from kogpt2_chat.stack.supervision import Supervisor
 from kogpt2_chat.testing.tcp_proxy import TcpProxy
 from kogpt2_chat.testing.tiny_gpt2 import tiny_version
+from tests.free_ports import free_offset
 
 FAULTS_HOME = CHECKOUT / "var" / "faults"
 ORDINALS = (1, 2, 3, 4)
@@ -100,7 +100,7 @@ def own_broker(*, keep: bool) -> Iterator[BrokerProcess]:
     """
     settings = Settings(
         home=FAULTS_HOME / "stack",
-        ports=Ports(offset=_free_offset()),
+        ports=Ports(offset=free_offset(range(FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP), _ports(), FAULTS_HOME)),
         stack=Stack(min_memory_mb=400, workers=0, stop_timeout_s=20),
     )
     down(settings, wipe=True, progress=_print_progress)
@@ -158,21 +158,10 @@ def install_versions(home: Path, ordinals: Sequence[int] = ORDINALS) -> None:
             shutil.copytree(made / bot, home / "models" / f"worker-{ordinal}" / bot / "1")
 
 
-def _free_offset() -> int:
+def _ports() -> list[int]:
     plain = Ports()
-    wanted = (
-        plain.kafka,
-        plain.kafka_controller,
-        BEHIND_PROXY,
-        PROXY,
-        *(plain.worker_metrics + n - 1 for n in ORDINALS),
-    )
-    offsets = deque(range(FIRST_OFFSET, LAST_OFFSET, OFFSET_STEP))
-    offsets.rotate(int(short_hash(FAULTS_HOME), 16) % len(offsets))  # other checkouts start their search elsewhere
-    for offset in offsets:
-        if not any(_listens(port + offset) for port in wanted):
-            return offset
-    raise RuntimeError(f"no free block of ports between offsets {FIRST_OFFSET} and {LAST_OFFSET}")
+    workers = (plain.worker_metrics + n - 1 for n in ORDINALS)
+    return [plain.kafka, plain.kafka_controller, BEHIND_PROXY, PROXY, *workers]
 
 
 def _listens(port: int) -> bool:

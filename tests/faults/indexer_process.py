@@ -32,7 +32,7 @@ from kogpt2_chat.domain.search.fields import (
     TURN_INDEX,
     IndexName,
 )
-from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.errors import InvalidMessage, Unavailable
 from kogpt2_chat.lake.read_records import RecordReader
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import CHECKOUT, Elastic, Kafka, Ports, Settings, Stack
@@ -42,6 +42,7 @@ from kogpt2_chat.stack.servers import elastic as server
 from kogpt2_chat.stack.stack import down, up
 from kogpt2_chat.stack.supervision import Supervisor
 from tests.faults.broker_process import FAULTS_HOME, keeps_home
+from tests.free_ports import free_offset
 from tests.loop import wait_until
 
 # Between those of the small stacks and those of the broker.
@@ -86,7 +87,7 @@ def indexer_servers() -> Iterator[IndexerServers]:
     """Start both servers with topics and indices; at the end stop them and remove their data."""
     settings = Settings(
         home=FAULTS_HOME / "indexer",
-        ports=Ports(offset=_free_offset()),
+        ports=Ports(offset=free_offset(OFFSETS, _ports(), FAULTS_HOME)),
         stack=Stack(min_memory_mb=400, workers=0, stop_timeout_s=20),
         kafka=Kafka(request_timeout_s=5),
         elastic=Elastic(timeout_s=10, batch_mb=SMALL_BATCH_MB),
@@ -168,12 +169,14 @@ class IndexAudit:
         self._servers = servers
         self._next = 0
         self._base = f"{os.getpid()}{int(time.time())}"
+        self._shown: set[str] = set()
 
     def send(self, count: int) -> None:
         """Write turns; some may not be stored, some may be about a crisis, some are repeated; feedback; dead letters."""
         turns = [self._turn(self._next + number) for number in range(count)]
         repeated = [replace(turn, answer="다시 답해요.") for turn in turns[::50]]
         self._next += count
+        self._shown |= {turn.turn_id for turn in turns if turn.consent_store and turn.fallback is None}
         records = [
             Outgoing(topic=TURN_TOPIC, key=turn.player_id.encode(), value=turn.to_json().encode())
             for turn in [*turns, *repeated]
@@ -218,23 +221,24 @@ class IndexAudit:
 
     def _expected(self) -> tuple[dict[str, Mapping[str, object]], Counter[str], set[str], int]:
         """Return the documents of turns, the crises by bot, the ids of feedback and the number of dead letters."""
-        topics, reader = self._servers.topics, RecordReader(ingested_at=datetime.now(UTC))
+        reader = RecordReader(ingested_at=datetime.now(UTC))
         turns: dict[str, Mapping[str, object]] = {}
         crises: Counter[str] = Counter()
         for record in sorted(self._records(TURN_TOPIC), key=lambda record: record.timestamp_ms):
-            with suppress(Exception):
+            try:
                 row = reader.read(record)
-                if row is None:
-                    continue
-                if safety_kind(row):
-                    crises[str(row["bot"])] += 1
-                else:
-                    document = turn_document({name: row[name] for name in row if name not in LAKE_ONLY})
-                    turns[str(row["turn_id"])] = document
+            except InvalidMessage:
+                continue
+            if row is None:
+                continue
+            if safety_kind(row):
+                crises[str(row["bot"])] += 1
+            else:
+                turns[str(row["turn_id"])] = turn_document({n: row[n] for n in row if n not in LAKE_ONLY})
         rows = (reader.read(record) for record in self._records(FEEDBACK_TOPIC))
         feedback = {feedback_id(row) for row in rows if row is not None}
         dead = len(list(self._records(DEAD_LETTER_TOPIC)))
-        assert topics.end_positions(TURN_TOPIC)
+        assert self._shown <= turns.keys(), "turns that were sent cannot be read"
         return turns, crises, feedback, dead
 
     def _records(self, topic: str) -> Iterator[Any]:
@@ -259,22 +263,9 @@ class IndexAudit:
         )
 
 
-def _free_offset() -> int:
+def _ports() -> list[int]:
     plain = Ports()
-    ports = (plain.kafka, plain.kafka_controller, plain.elasticsearch, plain.elasticsearch_transport, plain.indexer)
-    for offset in OFFSETS:
-        settings = Settings(ports=Ports(offset=offset))
-        if not any(_listens(settings.ports.at(port)) for port in ports):
-            return offset
-    raise RuntimeError(f"no free block of ports in {OFFSETS}")
-
-
-def _listens(port: int) -> bool:
-    import socket
-
-    with socket.socket() as probe:
-        probe.settimeout(2.0)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    return [plain.kafka, plain.kafka_controller, plain.elasticsearch, plain.elasticsearch_transport, plain.indexer]
 
 
 def _print_progress(line: str) -> None:

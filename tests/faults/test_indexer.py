@@ -132,7 +132,7 @@ def test_an_index_that_is_deleted_while_the_indexer_runs_is_filled_again(
     servers.delete_index(TURN_INDEX)
     audit.wait_until_complete(indexer)
     (note,) = [note for note in indexer.health()["notes"] if TURN_INDEX in note][-1:]
-    assert "index --rebuild" in note
+    assert "kogpt2-chat index" in note
 
 
 def kill_at_random_moments(audit: IndexAudit, indexer: IndexerProcess, *, seed: int, kills: int, turns: int) -> None:
