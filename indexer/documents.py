@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
@@ -158,10 +158,8 @@ class DocumentWriter:
         self.progress.written(index, result.accepted)
         for refusal in result.refused:
             self.progress.refused(index)
-            # The id of a feedback has the player's name.
-            shown: dict[str, Any] = {} if index == FEEDBACK_INDEX else {"id": refusal.document_id}
-            source = made[refusal.document_id].source
-            _log.error("document_refused", index=index, record=source, reason=refusal.reason, **shown)
+            source, document_id = made[refusal.document_id].source, refusal.document_id
+            _log.error("document_refused", index=index, record=source, id=document_id, reason=refusal.reason)
 
 
 _WRITERS: Final[Mapping[str, Callable[[DocumentWriter, Sequence[Record]], None]]] = {

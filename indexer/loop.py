@@ -35,6 +35,12 @@ CHECK_S: Final = 10.0
 """How often an idle loop asks whether the indices and the topics are still the same, and whether the brokers answer."""
 NEARLY_THERE: Final = 500
 """Feedback is read once no more than this many offsets of the turns are left: it needs the turns' documents."""
+OLDER_RECORDS: Final[Mapping[str, str]] = {
+    TURN_TOPIC: "`kogpt2-chat index` adds older turns from the lake, but no older counts of crises",
+    FEEDBACK_TOPIC: "`kogpt2-chat index` adds older feedback from the lake",
+    DEAD_LETTER_TOPIC: "older dead letters stay out of the index, because the lake does not have them",
+}
+"""What brings the records that Kafka no longer has into the index."""
 CLEARLY_NEWER_MS: Final = 2000
 """A turn that came this much later than a feedback was read after the turns that came before the feedback."""
 FIRST_PAUSE_S: Final = 0.5
@@ -158,9 +164,9 @@ class Indexer:
             indices = " and ".join(INDICES_BY_TOPIC[topic])
             self.progress.note(
                 f"{indices}: created again at {self.clock():%Y-%m-%d %H:%M} UTC and filled from what Kafka still has; "
-                "`kogpt2-chat index --rebuild` adds older turns from the lake, but no older counts of crises"
+                f"{OLDER_RECORDS[topic]}"
             )
-            _log.warning("index_created_again", indices=indices, todo="kogpt2-chat index --rebuild adds older turns")
+            _log.warning("index_created_again", indices=indices, todo=OLDER_RECORDS[topic])
         for topic in sorted(found.new_topics):
             _log.warning("topic_created_again", topic=topic)
         for topic in INDICES_BY_TOPIC:
@@ -176,8 +182,7 @@ class Indexer:
         )
         if lost:
             self.progress.note(
-                f"{topic}: retention deleted {lost} offsets before they were indexed; `kogpt2-chat index --rebuild` "
-                "adds their turns from the lake"
+                f"{topic}: retention deleted {lost} offsets before they were indexed; {OLDER_RECORDS[topic]}"
             )
             _log.warning("records_lost", topic=topic, offsets=lost)
 

@@ -375,7 +375,7 @@ def test_a_deleted_index_is_filled_again_from_kafka(harness: Harness) -> None:
     assert harness.health()["documents"] == {TURN_INDEX: 2}
     (note,) = harness.health()["notes"]
     assert "kogpt2-turns" in note
-    assert "index --rebuild" in note
+    assert "kogpt2-chat index" in note
 
 
 @pytest.mark.parametrize("idle", [False, True])
@@ -448,7 +448,7 @@ def test_records_that_retention_deleted_first_are_reported(harness: Harness) -> 
     harness.run()
     (note,) = (note for note in harness.health()["notes"] if TURN_TOPIC in note)
     assert "4 offsets" in note
-    assert "index --rebuild" in note
+    assert "kogpt2-chat index" in note
 
 
 def test_the_lag_is_the_age_of_the_oldest_record_that_is_not_written(harness: Harness) -> None:
