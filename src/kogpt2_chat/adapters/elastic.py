@@ -15,7 +15,7 @@ from tenacity.nap import sleep as default_sleep
 from kogpt2_chat.adapters.elastic_batches import Entry, batches, entries
 from kogpt2_chat.adapters.retry import call_with_retries
 from kogpt2_chat.domain.lake.storable import MAX_ID_BYTES
-from kogpt2_chat.domain.search.fields import FIELDS_BY_INDEX, TURN_INDEX, IndexName
+from kogpt2_chat.domain.search.fields import FEEDBACK_INDEX, FIELDS_BY_INDEX, TURN_INDEX, IndexName
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.ports import Documents, PutResult, Refusal, Row
 from kogpt2_chat.settings import Settings
@@ -193,7 +193,7 @@ class ElasticIndex:
             ),
         )
         if self._call("find the index", lambda: indices.exists(index=name)):
-            self._call("describe the index", lambda: self._add_fields(name, FIELDS_BY_INDEX[index]))
+            self._call("describe the index", lambda: self._add_fields(index))
             return
         try:
             indices.create(index=name, mappings=mapping, settings=settings)
@@ -203,14 +203,15 @@ class ElasticIndex:
         except TransportError as error:
             raise self._unavailable(error) from error
 
-    def _add_fields(self, name: str, properties: Mapping[str, Mapping[str, object]]) -> None:
+    def _add_fields(self, index: IndexName) -> None:
         """Add missing fields, and keep the unknown fields of a later release.
 
         Raises:
             InvalidInput: a field has a different type. Otherwise every document would be refused.
         """
-        (index,) = self._client.indices.get_mapping(index=name).values()
-        found: Mapping[str, Mapping[str, object]] = index["mappings"].get("properties", {})
+        name, properties = self._name(index), FIELDS_BY_INDEX[index]
+        (described,) = self._client.indices.get_mapping(index=name).values()
+        found: Mapping[str, Mapping[str, object]] = described["mappings"].get("properties", {})
         faults = [
             f"`{field}` is {found[field].get('type')}, expected {wanted['type']}"
             for field, wanted in properties.items()
@@ -219,7 +220,7 @@ class ElasticIndex:
         if faults:
             raise InvalidInput(
                 f"Elasticsearch {self._url}: index {name} has fields that this release cannot use: "
-                f"{'; '.join(faults)}; {_again(name)}"
+                f"{'; '.join(faults)}; {_again(index)}"
             )
         missing = {field: wanted for field, wanted in properties.items() if field not in found}
         if missing:
@@ -339,9 +340,9 @@ class ElasticIndex:
         return Unavailable(f"Elasticsearch {self._url} did not answer: {error.message}; is it running?")
 
 
-def _again(name: str) -> str:
+def _again(index: IndexName) -> str:
     """Return how an index is made again."""
-    if name == TURN_INDEX:
+    if index in (TURN_INDEX, FEEDBACK_INDEX):
         return "`kogpt2-chat index --rebuild` recreates it from the lake"
     return "delete it: the indexer creates it again and fills it from Kafka"
 

@@ -65,7 +65,7 @@ def index(
 
     The indexer writes new turns by itself. Searching goes on meanwhile, and turns that the lake does not have yet stay.
 
-    Example: `kogpt2-chat index --rebuild`
+    Example: `kogpt2-chat index`
     """
     from kogpt2_chat.jobs.index import index as run
 

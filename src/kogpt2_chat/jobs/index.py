@@ -5,7 +5,7 @@ while searching goes on. Memory is bounded: the lake is read in batches, and 24 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
@@ -27,7 +27,8 @@ class FeedbackResult:
     """The state of the index of feedback after a run.
 
     Attributes:
-        rated: distinct players and turns of the lake's feedback.
+        rated: distinct documents of the lake's feedback: of each player and turn, the last thumb and the last feedback
+            of each other kind.
         sent: documents that were missing or differed.
         removed: documents that the lake does not have.
         refused: documents that do not fit the index.
@@ -140,12 +141,8 @@ def index(*, tables: Tables, index: Index, rebuild: bool = False) -> IndexResult
             refused=feedback.refused,
             documents=index.count(FEEDBACK_INDEX),
         ),
-        refusals=tuple([*turns.refusals, *map(_without_player, feedback.refusals)][:_REFUSALS_SHOWN]),
+        refusals=tuple([*turns.refusals, *feedback.refusals][:_REFUSALS_SHOWN]),
     )
-
-
-def _without_player(refusal: Refusal) -> Refusal:
-    return replace(refusal, document_id=refusal.document_id.partition(":")[0])
 
 
 def _repair(source: _Source, tables: Tables, index: Index) -> _Counts:

@@ -115,7 +115,7 @@ def _from_document(turn_id: str, document: Row | None) -> FoundTurn | None:
         turn = turn_from_document(document)
     except InvalidMessage as error:
         raise NotFound(
-            f"turn {turn_id} is in the search index, but cannot be read ({error}): run `kogpt2-chat index --rebuild`"
+            f"turn {turn_id} is in the search index, but cannot be read ({error}): run `kogpt2-chat index`"
         ) from error
     position = document.get("kafka_partition"), document.get("kafka_offset")
     partition, offset = (number if isinstance(number, int) else None for number in position)

@@ -4,11 +4,11 @@ These are the turns with a vetted answer, and the turns of releases without vett
 module works on values and does not access tables.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Final, get_args
 
 from kogpt2_chat.domain.safety.crisis import CrisisKind, find_crisis
+from kogpt2_chat.domain.text.json_records import object_or_empty
 
 SAFETY: Final = "safety"
 SAFETY_COLUMNS: Final = ("turn_id", "fallback", "text", "decoding")
@@ -32,8 +32,5 @@ def safety_kind(row: Mapping[str, object]) -> CrisisKind | None:
 
 
 def _recorded_kind(row: Mapping[str, object]) -> CrisisKind | None:
-    try:
-        recorded = json.loads(str(row.get("decoding") or "{}")).get(SAFETY)
-    except (ValueError, AttributeError):
-        return None
+    recorded = object_or_empty(row.get("decoding")).get(SAFETY)
     return next((kind for kind in get_args(CrisisKind) if kind == recorded), None)

@@ -1,6 +1,6 @@
 """Make the documents of the search index.
 
-The indexer and ``index --rebuild`` call the same functions with rows of the same form, so they write the same
+The indexer and ``index`` call the same functions with rows of the same form, so they write the same
 documents, but for the fields in :data:`~kogpt2_chat.domain.search.fields.LAKE_ONLY`.
 """
 

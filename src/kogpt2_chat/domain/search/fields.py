@@ -1,6 +1,6 @@
 """The indices of the search server and the types of their fields.
 
-The indexer, ``index --rebuild``, the dashboards, and the files for Kibana and Logstash all use these definitions.
+The indexer, ``index``, the dashboards, and the files for Kibana and Logstash all use these definitions.
 """
 
 from collections.abc import Mapping
@@ -99,9 +99,9 @@ FIELDS_BY_INDEX: Final[Mapping[IndexName, Mapping[str, Field]]] = {
 """The strict mapping of each index.
 
 A document of ``kogpt2-safety`` counts the vetted answers of a bot in an hour that one partition of
-``conversation_log`` holds up to ``log_offset``, so that a record that is read twice is counted once. A document of
-``kogpt2-indexer`` is the position in a partition; it is void if the index of that topic is no longer the one with
-``index_id``.
+``conversation_log`` holds up to ``log_offset``, so that a record that is read twice is counted once. Its id names the
+topic, since the offsets begin again if the topic is created again. A document of ``kogpt2-indexer`` is the position in
+a partition; it is void if the index of that topic is no longer the one with ``index_id``.
 """
 TIME_FIELD: Final[Mapping[IndexName, str]] = {
     TURN_INDEX: "received_at",

@@ -87,7 +87,7 @@ def elastic_programs(settings: Settings, folders: Folders, java: Java) -> list[P
             fills=data,
             keeps=data / "data" / "nodes",
             when_lost="the indexer creates the indices again and fills them from what Kafka still has; "
-            "`kogpt2-chat index --rebuild` adds older turns from the lake",
+            "`kogpt2-chat index` adds older turns from the lake",
             memory_mb=600,
         )
     ]
