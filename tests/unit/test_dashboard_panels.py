@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from kogpt2_chat.dashboards.panels import DRILL_BY_FIELD, PANELS, Panel, load_dashboard, parse_dashboard
 from kogpt2_chat.dashboards.queries import panel_query
-from kogpt2_chat.dashboards.results import definition, panel_result, wilson
+from kogpt2_chat.dashboards.results import definition, panel_result
 from kogpt2_chat.dashboards.turns import MOST_TURNS, TurnFilter
 from kogpt2_chat.dashboards.windows import DAY, INTERVALS, Window, hours_of, interval_of, starts_of
+from kogpt2_chat.domain.gate.wilson import wilson
 from kogpt2_chat.domain.search.fields import FIELDS_BY_INDEX, SAFETY_INDEX, TURN_INDEX
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.settings import CHECKOUT
@@ -180,8 +181,7 @@ def test_a_list_of_turns_is_bounded() -> None:
 
 
 def test_wilsons_interval() -> None:
-    """Values of Wilson (1927), as R's `prop.test(correct=FALSE)` gives them; nothing without observations."""
-    assert wilson(0, 0) is None
+    """Values of Wilson (1927), as R's `prop.test(correct=FALSE)` gives them."""
     assert wilson(5, 10) == pytest.approx((0.23659, 0.76341), abs=1e-4)
     assert wilson(0, 20) == pytest.approx((0.0, 0.16113), abs=1e-4)
     assert wilson(20, 20) == pytest.approx((0.83887, 1.0), abs=1e-4)
@@ -192,9 +192,9 @@ def test_wilsons_interval() -> None:
 def test_wilsons_interval_holds_the_share(positive: int, more: int) -> None:
     """It is within 0 and 1, and narrower with ten times the observations."""
     count = positive + more
-    low, high = wilson(positive, count) or (1, 0)
+    low, high = wilson(positive, count)
     assert 0 <= low <= positive / count <= high <= 1
-    narrow_low, narrow_high = wilson(10 * positive, 10 * count) or (1, 0)
+    narrow_low, narrow_high = wilson(10 * positive, 10 * count)
     assert narrow_high - narrow_low < high - low
 
 

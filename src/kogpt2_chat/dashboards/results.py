@@ -27,11 +27,11 @@ from kogpt2_chat.dashboards.panels import (
 from kogpt2_chat.dashboards.queries import TIMES, has_rest, split_name
 from kogpt2_chat.dashboards.windows import Window, hours_of, interval_of, starts_of
 from kogpt2_chat.domain.chat.bots import BOT_BY_ID
+from kogpt2_chat.domain.gate.wilson import wilson
 from kogpt2_chat.domain.search.fields import FIELDS_BY_INDEX
 
 Response = Mapping[str, Any]
 Cell = str | int | float | bool | None
-_WILSON_Z: Final = 1.96
 _KIND_BY_FIELD: Final = {"turn_id": "turn", "latency_ms": "ms"}
 _REST: Final = Text(ko="그 밖", en="others")
 _BOUNDS: Final = (
@@ -120,22 +120,6 @@ def markers_result(response: Response, window: Window) -> list[dict[str, object]
             bot, version = bucket.values
             found.append({"time": first.isoformat(), "bot": bot, "version": version})
     return sorted(found, key=lambda marker: (str(marker["time"]), str(marker["bot"])))
-
-
-def wilson(positive: int, count: int, z: float = _WILSON_Z) -> tuple[float, float] | None:
-    """Return Wilson's interval of a share; None without observations.
-
-    Args:
-        positive: number of positive observations.
-        count: number of observations.
-        z: quantile of the normal distribution; 1.96 for 95 %.
-    """
-    if count == 0:
-        return None
-    share, scale = positive / count, 1 + z * z / count
-    centre = (share + z * z / (2 * count)) / scale
-    reach = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / scale
-    return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
 def cell(index_field: str, value: object) -> Cell:
@@ -322,7 +306,7 @@ def _shares(metric: Share, bucket: Mapping[str, Any]) -> Iterator[Value]:
     count = among.get("doc_count", 0)
     yield Value(id=metric.id, title=metric.title, kind="share", content=positive / count if count else None)
     if metric.bounds:
-        low, high = wilson(positive, count) or (None, None)
+        low, high = wilson(positive, count) if count else (None, None)
         for (name, title, kind), content in zip(_BOUNDS, (low, high, count), strict=True):
             yield Value(id=f"{metric.id}-{name}", title=title, kind=kind, content=content)
 

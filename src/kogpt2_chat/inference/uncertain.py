@@ -7,12 +7,12 @@ answers that players get.
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from kogpt2_chat.domain.gate.wilson import ONE_SIDED_95, wilson
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.inference.nearest import Found, Known, NearestQuestions
@@ -27,7 +27,6 @@ _LEAST_LIKENESS: Final = 0.2
 _CLEAR_MAJORITY: Final = 2 / 3
 """Compared with one reference, a random answer is at least as close as the nearest one in half of the cases, so a half
 is not evidence."""
-_Z_95: Final = 1.645
 """One-sided 95 % quantile of the normal distribution."""
 _NEVER: Final = 0.0
 """No log-probability is above 0, so the model's own answer is almost never used."""
@@ -124,18 +123,11 @@ def fit_thresholds(trials: Sequence[DevResult]) -> Thresholds:
     least, good = _NEVER, 0
     for count, trial in enumerate(likeliest_first, start=1):
         good += trial.own >= trial.nearest
-        if good == count or _lower_bound(good, count) >= _CLEAR_MAJORITY:
+        if good == count or wilson(good, count, ONE_SIDED_95)[0] >= _CLEAR_MAJORITY:
             least = trial.logprob
     ordered = sorted(trial.likeness for trial in trials)
     floor = max(_LEAST_LIKENESS, ordered[int(_UNSURE_SHARE * len(ordered))])
     return Thresholds(least_logprob=least, least_likeness=floor, dev_pairs=len(trials))
-
-
-def _lower_bound(good: int, count: int) -> float:
-    """Return the lower bound of a share's one-sided 95 % Wilson interval."""
-    share, z = good / count, _Z_95
-    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return (share + z * z / (2 * count) - spread) / (1 + z * z / count)
 
 
 def known_pairs(pairs: Sequence[Pair]) -> list[Known]:
