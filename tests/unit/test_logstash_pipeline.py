@@ -137,6 +137,17 @@ def test_feedback_has_no_text_and_no_name() -> None:
 
 
 @needs_ruby
+def test_of_each_kind_the_last_feedback_counts() -> None:
+    """As in the indexer: a correction does not replace a thumb, and the last thumb replaces the earlier one."""
+    body = {"v": 1, "turn_id": "bot_question-3-9", "player_id": "p"}
+    kinds = ("up", "down", "correction", "report")
+    found = run_script("feedback.rb", [record(json.dumps({**body, "kind": kind})) for kind in kinds])
+    up, down, correction, report = [one["@metadata"]["id"] for one in found if one is not None]
+    assert up == down
+    assert len({up, correction, report}) == 3
+
+
+@needs_ruby
 def test_dead_letters_are_the_indexers() -> None:
     """Nothing of the value but its size and the bot that it names."""
     letters = [event for event in EVENTS if isinstance(event, DeadLetterEvent)]
