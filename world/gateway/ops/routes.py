@@ -11,13 +11,13 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from kogpt2_chat.domain.chat.bots import BOTS
+from kogpt2_chat.domain.learning.masked_explanation import masked_explanation
 from world.gateway.ops.commands import TurnCommand
 from world.gateway.ops.denied import Denied
 from world.gateway.ops.login import PAGE, LoginDesk
 from world.gateway.ops.now import LiveFigures
 from world.gateway.ops.parameters import turn_filter, turn_id_of, window_of
 from world.gateway.ops.ports import Json, Panels
-from world.gateway.ops.replay import shown_replay
 from world.gateway.ops.work import Recent, Workers
 from world.gateway.pages import client_page
 
@@ -80,7 +80,7 @@ class Desk:
         turn_id = turn_id_of(request.path_params["turn_id"])
 
         async def replay() -> Json:
-            return shown_replay(await self.replay.run(turn_id))
+            return masked_explanation(await self.replay.run(turn_id))
 
         return await _while_connected(request, replay())
 

@@ -1,15 +1,14 @@
-"""What operators see of a replay: with the names masked that players state as their own, as everywhere in the pages."""
+"""The replay in an explanation, with the names masked that players state as their own: for pages."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from kogpt2_chat.domain.lake.search_masking import mask_names
-from world.gateway.ops.ports import Json
 
 _HIDDEN: Final = "names are masked in this turn, so its tokens are not shown: `kogpt2-chat explain` shows them"
 
 
-def shown_replay(found: Mapping[str, Any]) -> Json:
+def masked_explanation(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the page draws of an explanation.
 
     Args:
