@@ -135,7 +135,7 @@ def test_the_card_names_data_base_licence_and_the_rule_of_consent() -> None:
     assert "taken to consent" not in data
     assumed = replace(MANIFEST, rules={"assumed_consent": True, "auto_review": True, "min_age_hours": 1.5})
     data = plain(rendered(card(manifest=assumed)))
-    assert "who stated no consent is taken to consent" in data
+    assert "players who stated nothing count as consenting" in data
     assert "need no second player, and an age of 1.5 h" in data
 
 

@@ -160,7 +160,7 @@ def _manifest(manifest: Manifest) -> Iterator[str]:
         f"{_counts(manifest.sources) or 'not counted'}; {_counts(manifest.counts) or 'splits not counted'}"
     )
     yield (
-        f"- Since the dataset before ({_short(manifest.previous or 'none')}): {manifest.new_pairs} pairs new, "
+        f"- Since the previous dataset ({_short(manifest.previous or 'none')}): {manifest.new_pairs} pairs new, "
         f"{manifest.withdrawn_pairs} withdrawn; {manifest.seeds_superseded} seed pairs replaced"
     )
     rules = manifest.rules
@@ -168,7 +168,7 @@ def _manifest(manifest: Manifest) -> Iterator[str]:
         yield "- Consent: the manifest is of an earlier release and does not state its rules"
         return
     review = "no second player" if rules.get("auto_review") else "a second player who agrees"
-    assumed = "; who stated no consent is taken to consent" if rules.get("assumed_consent") else ""
+    assumed = "; players who stated nothing count as consenting" if rules.get("assumed_consent") else ""
     hours = rules.get("min_age_hours", rules.get("quarantine_hours", 0))
     yield (
         "- Consent: players' pairs only with the consent to training of who asked and, for a correction, of who wrote "
