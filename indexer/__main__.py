@@ -32,7 +32,7 @@ END_S: Final = 4.0
 as done is written again."""
 _LOOK_S: Final = 0.5
 _UNUSED: Final = ("aiohttp", "numpy", "opentelemetry", "pandas", "pyarrow")
-"""Libraries that Elasticsearch's client loads if they are installed. Without them this process needs 45 MB less."""
+"""Libraries that Elasticsearch's client loads if they are installed. This process does not need them."""
 
 _log = structlog.get_logger("indexer")
 

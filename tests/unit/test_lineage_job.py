@@ -272,7 +272,7 @@ def test_only_the_newest_datasets_are_searched_for_a_turn(world: World, monkeypa
 
 
 def test_a_later_turn_with_the_same_id_is_found_by_its_id(world: World) -> None:
-    """After a topic was made anew, a dataset names the second turn with a suffix; it is shown without it."""
+    """After a topic was created again, a dataset names the second turn with a suffix; it is shown without it."""
     world.put_dataset("third", [{**CORRECTION, "turn_id": f"{TAUGHT_ON}~2"}], "2026-11-24T00:00:00+00:00")
     found = world.row(TAUGHT_ON)
     assert [dataset.dataset for dataset in found.datasets] == ["second", "third"]
@@ -366,7 +366,7 @@ def test_a_version_of_a_registry_made_anew_is_not_taken_for_the_one_that_served(
     world.put_turn(a_turn())
     found = world.trace()
     assert (found["version"], found["dataset"], found["gate"]) == (None, None, None)
-    assert any("made anew" in note for note in found["notes"])
+    assert any("created again" in note for note in found["notes"])
 
 
 def test_a_version_that_is_gone_and_a_turn_without_one_are_said(world: World) -> None:

@@ -35,7 +35,7 @@ def lineage(
     *,
     as_json: Json = False,
 ) -> None:
-    """Show where an answer came from: version, run, dataset, gate, nearest rows, consent; or who learned a row.
+    """Show where an answer came from (version, run, dataset, gate, consent), or which versions learned a row.
 
     Example: `kogpt2-chat lineage bot_question-3-17`
 

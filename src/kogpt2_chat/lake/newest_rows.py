@@ -19,7 +19,7 @@ _OFFSET_BITS: Final = 48
 class NewestRows:
     """The newest row of each id, in 24 bytes a row.
 
-    Ids are stored as hashes of 64 bits. With a million ids, two of them share a hash in one of 37 million lakes; the
+    Ids are stored as hashes of 64 bits. Two of a million ids share a hash with a probability of 1 in 37 million; the
     older one's row then does not count.
 
     Args:

@@ -104,7 +104,7 @@ def _served(turn: Turn, versions: Sequence[ModelVersion], notes: list[str]) -> M
     if answered_at is not None and registered_at - answered_at > _CLOCKS_DIFFER:
         notes.append(
             f"version {version.version} in the registry was registered after this turn was answered: it is not the one "
-            "that served, because the registry was made anew since"
+            "that served, because the registry was created again"
         )
         return None
     return version

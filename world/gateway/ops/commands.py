@@ -30,7 +30,7 @@ class TurnCommand:
         limit_s: how long it may take.
         at_once: how many of them run at the same time.
         waiting: how many more may wait.
-        niceness: how much other programs come first; on a busy machine 5 makes a command three times as slow.
+        niceness: how much other programs come first, as `nice` counts it.
         program: the command line before it.
     """
 
