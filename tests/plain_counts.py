@@ -80,10 +80,10 @@ class Counts:
         )  # fmt: skip
 
     def _turns(self) -> Numbers:
-        return self._over_time(self.turns, lambda row: [(row["bot"], row["model_version"])], turns=len)
+        return self._over_time(self.turns, by_version, turns=len)
 
     def _conversations(self) -> Numbers:
-        return self._over_time(self.turns, by_bot, conversations=distinct("conversation"))
+        return self._over_time(self.turns, by_version, conversations=distinct("conversation"))
 
     def _players(self) -> Numbers:
         return self._over_time(self.turns, by_bot, players=distinct("player_id"))
@@ -242,6 +242,10 @@ def letter_of(event: DeadLetterEvent) -> Row:
 
 def by_bot(row: Row) -> list[tuple]:
     return [(row["bot"],)] if "bot" in row else []
+
+
+def by_version(row: Row) -> list[tuple]:
+    return [(row["bot"], row["model_version"])]
 
 
 def distinct(name: str) -> Callable[[Rows], int]:

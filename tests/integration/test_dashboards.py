@@ -274,6 +274,21 @@ def test_the_list_of_turns_is_narrowed_by_each_filter(seeded: Seeded) -> None:
     assert len(ids_of(seeded, limit=7)) == 7
 
 
+def test_a_conversation_is_listed_with_all_bots_as_it_was_spoken(seeded: Seeded) -> None:
+    """The longest sessions, and players without one, through the key that the list of turns gives."""
+    by_conversation: dict[str, list[str]] = {}
+    for row in (turn_of(event) for event in seeded.events if isinstance(event, TurnEvent)):
+        by_conversation.setdefault(row["conversation"], []).append(row["turn_id"])
+    longest = sorted(by_conversation, key=lambda name: -len(by_conversation[name]))
+    asked = longest[:3] + [name for name in longest if not name.startswith("s-")][:2]
+    assert len(asked) == 5
+    for name in asked:
+        assert ids_of(seeded, conversation=name) == by_conversation[name][:100]
+    window, _ = WINDOWS["month"]
+    result = read_turns(seeded.own, TurnFilter(start=window.start, end=window.end, conversation=asked[0], limit=3))
+    assert result["keys"] == [{"conversation": asked[0]}] * 3
+
+
 def test_the_groups_of_outcomes_are_those_of_the_panels() -> None:
     """The number of a panel and the list behind it mean the same turns."""
     for panel in DASHBOARD.panels:

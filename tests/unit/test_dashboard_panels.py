@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kogpt2_chat.dashboards.panels import DRILL_BY_FIELD, PANELS, Panel, load_dashboard, parse_dashboard
 from kogpt2_chat.dashboards.queries import panel_query
 from kogpt2_chat.dashboards.results import definition, panel_result
-from kogpt2_chat.dashboards.turns import MOST_TURNS, TurnFilter
+from kogpt2_chat.dashboards.turns import MOST_TURNS, TurnFilter, turns_query, turns_result
 from kogpt2_chat.dashboards.windows import DAY, INTERVALS, Window, hours_of, interval_of, starts_of
 from kogpt2_chat.domain.gate.wilson import wilson
 from kogpt2_chat.domain.search.fields import FIELDS_BY_INDEX, SAFETY_INDEX, TURN_INDEX
@@ -178,6 +178,30 @@ def test_a_list_of_turns_is_bounded() -> None:
         TurnFilter(start=START, end=START + timedelta(days=1), limit=101)
     with pytest.raises(InvalidInput, match="is not a period"):
         TurnFilter(start=START, end=START)
+
+
+def test_a_conversation_is_listed_as_it_was_spoken() -> None:
+    """Whatever else narrows it. The other lists begin with the newest turn."""
+    period = {"start": START, "end": START + timedelta(days=1)}
+    for bot in (None, "ChatbotA"):
+        _, body = turns_query(TurnFilter(**period, conversation="s-1", bot=bot))
+        assert {"term": {"conversation": "s-1"}} in body["query"]["bool"]["filter"]
+        assert body["sort"] == [{"received_at": "asc"}]
+    _, body = turns_query(TurnFilter(**period))
+    assert body["sort"] == [{"received_at": "desc"}]
+    assert "conversation" not in str(body["query"])
+
+
+def test_single_turns_lead_to_their_conversations() -> None:
+    """In the list and in panels that list turns. Documents without one, as of another index, lead nowhere."""
+    sources = [{"turn_id": "bot_question-1-2", "conversation": "s-1"}, {"turn_id": "bot_question-1-3"}]
+    found = {"hits": {"hits": [{"_source": source} for source in sources]}}
+    window = Window(start=START, end=START + timedelta(days=1))
+    listing = next(panel for panel in load_dashboard().panels if panel.columns)
+    for result in (turns_result(found), panel_result(listing, found, window)):
+        assert result["keys"] == [{"conversation": "s-1"}, {}]
+    for _, body in (turns_query(TurnFilter(start=START, end=window.end)), panel_query(listing, window)):
+        assert "conversation" in body["_source"]
 
 
 def test_wilsons_interval() -> None:

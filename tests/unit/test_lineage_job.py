@@ -1,6 +1,7 @@
 """From a turn to what its version was trained on, and from a training row to the versions that learned it."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, replace
@@ -16,11 +17,12 @@ from kogpt2_chat.artifact.profiles import load_profile
 from kogpt2_chat.cli import lineage as cli
 from kogpt2_chat.cli.output import show
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TURN_TOPIC
-from kogpt2_chat.domain.chat.turns import Feedback, Turn
+from kogpt2_chat.domain.chat.turns import Feedback, Turn, masked_turn
 from kogpt2_chat.domain.gate.block import Rule
 from kogpt2_chat.domain.gate.decision import Decision
 from kogpt2_chat.domain.lake.layout import dataset_path, feedback_row, turn_row
 from kogpt2_chat.domain.learning.dataset import Manifest, row_hash
+from kogpt2_chat.domain.learning.lineage import Lineage
 from kogpt2_chat.domain.learning.row_lineage import HIDDEN, DatasetRow, RowLineage, shown_row
 from kogpt2_chat.domain.search.documents import turn_document
 from kogpt2_chat.domain.search.fields import TURN_INDEX
@@ -427,6 +429,20 @@ class Away:
             raise Unavailable(f"{name}: does not answer")
 
         return call
+
+
+@pytest.mark.parametrize(
+    ("session", "player"),
+    [("s-19", "legacy:하늘"), (None, "legacy:하늘"), ("", "legacy:하늘"), (None, "legacy:010-1234-5678"),
+     ("010-1234-5678", "legacy:하늘"), ("제 이름은 김철수입니다", "legacy:하늘")],
+)  # fmt: skip
+def test_a_conversation_has_the_name_that_the_index_gives_it(session: str | None, player: str) -> None:
+    """Also if it must be masked; otherwise a turn's page would lead nowhere."""
+    turn = a_turn(session_id=session, player_id=player)
+    shown = Lineage(turn=turn, found_in="").shown_turn()["conversation"]
+    row = turn_row(masked_turn(turn), partition=2, offset=0, timestamp_ms=0, ingested_at=AT)
+    assert shown == turn_document(row)["conversation"]
+    assert not re.search("1234|김철수", str(shown))
 
 
 @pytest.mark.parametrize("away", ["registry", "files", "tables"])

@@ -24,11 +24,13 @@ from kogpt2_chat.domain.search.fields import TIME_FIELD, TURN_INDEX
 
 Body = dict[str, Any]
 TIMES: Final = "times"
+CONVERSATION: Final = "conversation"
+"""The field that says which conversation a turn belongs to. Lists of turns return it beside their columns."""
 TIMEOUT: Final = "10s"
 TIME_ZONE: Final = "Asia/Seoul"
 _PRECISE_TO: Final = 10_000
 _HDR_DIGITS: Final = 2
-_MANY_VALUES: Final = ("question_key", "answer_key", "conversation", "player_id")
+_MANY_VALUES: Final = ("question_key", "answer_key", CONVERSATION, "player_id")
 _MAX_BOTS: Final = 12
 _MAX_VERSIONS: Final = 1000
 
@@ -43,7 +45,7 @@ def panel_query(panel: Panel, window: Window) -> tuple[str, Body]:
     filters = panel_filters(panel, window)
     if panel.columns:
         time = TIME_FIELD[panel.index]
-        listed = {"_source": list(panel.columns), "sort": [{time: "desc"}]}
+        listed = {"_source": [*panel.columns, CONVERSATION], "sort": [{time: "desc"}]}
         return panel.index, _body(filters, size=panel.size) | listed
     aggregations = {name: found for metric in panel.metrics for name, found in metric_aggregations(metric).items()}
     if panel.is_over_time:

@@ -24,7 +24,7 @@ from kogpt2_chat.dashboards.panels import (
     Text,
     load_dashboard,
 )
-from kogpt2_chat.dashboards.queries import TIMES, has_rest, split_name
+from kogpt2_chat.dashboards.queries import CONVERSATION, TIMES, has_rest, split_name
 from kogpt2_chat.dashboards.windows import Window, hours_of, interval_of, starts_of
 from kogpt2_chat.domain.chat.bots import BOT_BY_ID
 from kogpt2_chat.domain.gate.wilson import wilson
@@ -141,6 +141,11 @@ def columns_of(names: Sequence[str], index: str) -> list[dict[str, object]]:
     ]
 
 
+def conversation_key(source: Mapping[str, Any]) -> dict[str, object]:
+    """Return the key of a single document: the conversation of a turn, for the list of its turns."""
+    return {CONVERSATION: source[CONVERSATION]} if source.get(CONVERSATION) else {}
+
+
 def _kind(field_type: str) -> str:
     return {"date": "time", "long": "number", "float": "number"}.get(field_type, "text")
 
@@ -148,7 +153,11 @@ def _kind(field_type: str) -> str:
 def _documents(panel: Panel, response: Response) -> dict[str, object]:
     sources = [hit["_source"] for hit in response.get("hits", {}).get("hits", [])]
     rows = [[cell(name, source.get(name)) for name in panel.columns] for source in sources]
-    return {"columns": columns_of(panel.columns, panel.index), "rows": rows, "keys": [{} for _ in rows]}
+    return {
+        "columns": columns_of(panel.columns, panel.index),
+        "rows": rows,
+        "keys": list(map(conversation_key, sources)),
+    }
 
 
 def _rows(panel: Panel, found: Mapping[str, Any]) -> dict[str, object]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from kogpt2_chat.dashboards.queries import TIMEOUT, Body, in_time
-from kogpt2_chat.dashboards.results import cell, columns_of
+from kogpt2_chat.dashboards.queries import CONVERSATION, TIMEOUT, Body, in_time
+from kogpt2_chat.dashboards.results import cell, columns_of, conversation_key
 from kogpt2_chat.domain.search.fields import FEEDBACK_INDEX, TIME_FIELD, TURN_INDEX
 from kogpt2_chat.errors import InvalidInput
 
@@ -34,7 +34,9 @@ class TurnFilter:
         question_key: the normalised question.
         kind: the kind of a feedback that the turn got in the period.
         fault: what was wrong with the answer.
-        limit: at most so many turns, the newest ones; up to a hundred.
+        conversation: the session, or the player if the client sent none, as the index names it. Its turns are listed
+            as they were spoken, so oldest first; all other lists begin with the newest turn.
+        limit: at most so many turns, the first ones in that order; up to a hundred.
 
     Raises:
         InvalidInput: the limit is out of range, a time has no offset, or the period is empty.
@@ -48,6 +50,7 @@ class TurnFilter:
     question_key: str | None = None
     kind: str | None = None
     fault: str | None = None
+    conversation: str | None = None
     limit: int = MOST_TURNS
 
     def __post_init__(self) -> None:
@@ -68,7 +71,7 @@ def feedback_query(wanted: TurnFilter) -> tuple[str, Body]:
     time = TIME_FIELD[FEEDBACK_INDEX]
     known = {"exists": {"field": "bot"}}  # the bot is that of the turn
     filters = [in_time(time, wanted.start, wanted.end), known, *_terms(own)]
-    return FEEDBACK_INDEX, _listing(filters, ["turn_id"], time, wanted.limit)
+    return FEEDBACK_INDEX, _listing(filters, ["turn_id"], {time: "desc"}, wanted.limit)
 
 
 def fed_back(response: Mapping[str, Any]) -> list[str]:
@@ -91,22 +94,24 @@ def turns_query(wanted: TurnFilter, turn_ids: list[str] | None = None) -> tuple[
         "model_version": wanted.version,
         "question_key": wanted.question_key,
         "faults": wanted.fault,
+        "conversation": wanted.conversation,
         "turn_id": turn_ids,
     }
     time = TIME_FIELD[TURN_INDEX]
     period = [in_time(time, wanted.start, wanted.end)] if turn_ids is None else []
-    return TURN_INDEX, _listing([*period, *_terms(own)], list(COLUMNS), time, wanted.limit)
+    order = {time: "desc" if wanted.conversation is None else "asc"}
+    return TURN_INDEX, _listing([*period, *_terms(own)], [*COLUMNS, CONVERSATION], order, wanted.limit)
 
 
 def turns_result(response: Mapping[str, Any]) -> dict[str, object]:
-    """Return the JSON of the list: a table, newest turn first."""
+    """Return the JSON of the list: a table. The key of a turn leads to its conversation."""
     sources = [hit["_source"] for hit in response.get("hits", {}).get("hits", [])]
     return {
         "id": "turns",
         "took_ms": response.get("took", 0),
         "columns": columns_of(COLUMNS, TURN_INDEX),
         "rows": [[cell(name, source.get(name)) for name in COLUMNS] for source in sources],
-        "keys": [{} for _ in sources],
+        "keys": [conversation_key(source) for source in sources],
     }
 
 
@@ -118,12 +123,12 @@ def _terms(wanted: Mapping[str, object]) -> list[Body]:
     ]
 
 
-def _listing(filters: list[Body], fields: list[str], time: str, limit: int) -> Body:
+def _listing(filters: list[Body], fields: list[str], order: Mapping[str, str], limit: int) -> Body:
     return {
         "size": limit,
         "track_total_hits": False,
         "timeout": TIMEOUT,
         "query": {"bool": {"filter": filters}},
         "_source": fields,
-        "sort": [{time: "desc"}],
+        "sort": [dict(order)],
     }

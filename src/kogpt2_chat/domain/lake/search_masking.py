@@ -61,6 +61,11 @@ def mask_for_search(row: Mapping[str, object]) -> dict[str, object]:
     return {**row, **masked, **_masked_decoding(row), **_masked_extra(row)}
 
 
+def conversation_of(masked: Mapping[str, object]) -> object:
+    """Return which conversation a masked turn belongs to: its session, or its player if the client sent no session."""
+    return masked.get("session_id") or masked.get("player_id")
+
+
 def mask_names(text: str) -> str:
     """Return a text with personal data masked, and also the names and handles that players state as their own."""
     text = _HANDLE.sub(lambda found: _before(found) + HANDLE_MASK, mask_pii(text)[0])

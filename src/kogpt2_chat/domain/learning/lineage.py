@@ -11,7 +11,7 @@ from typing import Final
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TURN_TOPIC
 from kogpt2_chat.domain.chat.turns import Turn
 from kogpt2_chat.domain.gate.decision import Decision
-from kogpt2_chat.domain.lake.search_masking import mask_for_search, mask_names
+from kogpt2_chat.domain.lake.search_masking import conversation_of, mask_for_search, mask_names
 from kogpt2_chat.domain.learning.dataset import Manifest
 from kogpt2_chat.domain.learning.row_lineage import DatasetRow, Learner, shown_row
 
@@ -146,7 +146,7 @@ class Lineage:
 
             {"turn": {"turn_id", "question_id", "bot", "player_id", "sender", "session_id"?, "source", "worker",
                       "epoch", "sent_at"?, "received_at", "answered_at", "latency_ms", "kafka_ms"?, "queue_ms"?,
-                      "decode_ms"?,
+                      "decode_ms"?, "conversation",
                       "question"?, "answer"?, "outcome": "model" | FALLBACK, "model_version": 0 if none served,
                       "nearest"?: {"question", "source", "likeness"}, "found_in"},
              "positions": {"question": {"topic", "partition", "offset"}, "log"?: {"topic", "partition", "offset"}},
@@ -195,6 +195,7 @@ class Lineage:
         row = mask_for_search({"text": turn.text, "answer": turn.answer} | {n: getattr(turn, n) for n in _TURN_FACTS})
         return {
             **{name: row.get(name) for name in _TURN_FACTS},
+            "conversation": conversation_of(row),
             "question": row["text"] if turn.consent_store else None,
             "answer": row["answer"] if turn.consent_store else None,
             "outcome": turn.fallback or "model",

@@ -18,7 +18,7 @@ from kogpt2_chat.domain.chat.players import player_key
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC
 from kogpt2_chat.domain.chat.turns import FeedbackKind
 from kogpt2_chat.domain.lake.layout import plausible_time
-from kogpt2_chat.domain.lake.search_masking import mask_for_search
+from kogpt2_chat.domain.lake.search_masking import conversation_of, mask_for_search
 from kogpt2_chat.domain.learning.cleaning import phrase_key
 from kogpt2_chat.domain.search.fields import FIELDS_BY_INDEX, MEASURED, TURN_INDEX
 from kogpt2_chat.domain.text.json_records import object_or_empty
@@ -56,7 +56,7 @@ def turn_document(row: Row) -> dict[str, object]:
     likeness = nearest.get("likeness")
     derived = {
         "outcome": masked.get("fallback") or MODEL,
-        "conversation": masked.get("session_id") or masked.get("player_id"),
+        "conversation": conversation_of(masked),
         "question_key": phrase_key(text)[:_MAX_KEY_CHARS] or None,
         "answer_key": phrase_key(answer)[:_MAX_KEY_CHARS] or None,
         "question_chars": len(text),
