@@ -1,7 +1,7 @@
 """What the gateway answers to the operators' page, invented for tests of the page alone."""
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 BOTS = ["ChatbotA", "ChatbotB", "ChatbotC"]
@@ -178,7 +178,21 @@ def turns() -> dict[str, Any]:
             column("latency_ms", "시간", "Took", "ms"), column("turn_id", "기록", "Record", "turn"),
         ],
         "rows": [row, other],
+        "keys": [{"conversation": "s-19"}, {"conversation": "guest:하늘 #2"}],
     }  # fmt: skip
+
+
+def conversation(start: datetime, count: int = 5) -> dict[str, Any]:
+    """Return the first turns of a conversation from a time on; one turn a minute since 2026-11-27T10:16:30Z."""
+    begin = datetime(2026, 11, 27, 10, 16, 30, tzinfo=UTC)
+    said = [
+        [(begin + timedelta(minutes=at)).isoformat(), BOTS[at % 2], at % 3, "nearest" if at == 1 else "model",
+         f"{at}번째 질문, 제 번호는 <전화번호>예요", f"{at}번째 답이에요.", 90 + at, f"bot_question-1-{38 + at}"]
+        for at in range(count)
+    ]  # fmt: skip
+    columns = [{**one, "id": "model_version" if one["id"] == "version" else one["id"]} for one in turns()["columns"]]
+    rows = [row for row in said if datetime.fromisoformat(str(row[0])) >= start][:100]
+    return {"columns": columns, "rows": rows, "keys": [{"conversation": "s-19"}] * len(rows)}
 
 
 def lineage(turn: str) -> dict[str, Any]:
@@ -201,7 +215,7 @@ def lineage(turn: str) -> dict[str, Any]:
     return {
         "turn": {
             "turn_id": turn, "question_id": "q-1", "bot": "ChatbotA", "player_id": "guest-7f31", "sender": "guest-7f31",
-            "session_id": "s-19", "source": "world", "worker": "worker-1", "epoch": 3,
+            "session_id": "s-19", "conversation": "s-19", "source": "world", "worker": "worker-1", "epoch": 3,
             "sent_at": "2026-11-27T10:20:29.900Z", "received_at": "2026-11-27T10:20:30.100Z",
             "answered_at": "2026-11-27T10:20:30.740Z", "latency_ms": 640, "question": "거울동굴이 어디야?",
             "answer": "오솔길 끝이에요. 같이 가 볼까요?", "outcome": "model", "model_version": 3, "nearest": None,

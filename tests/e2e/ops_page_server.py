@@ -33,6 +33,7 @@ class OpsServer:
         answers: answers by path, instead of the usual ones; status and body.
         held: paths whose answers wait until the test lets them go.
         asked: paths with queries, in the order of the requests.
+        turns: how many turns a conversation has.
     """
 
     url: str = ""
@@ -40,6 +41,7 @@ class OpsServer:
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
     held: dict[str, threading.Event] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    turns: int = 5
 
     def count(self, start: str) -> int:
         """Return how many requests began with a path."""
@@ -120,10 +122,10 @@ def _show(ops: OpsServer, request: Request) -> Response:
         held.wait(START_S)
     if found := ops.answers.get(path):
         return JSONResponse(found[1], status_code=found[0])
-    return JSONResponse(_answer(request))
+    return JSONResponse(_answer(request, ops.turns))
 
 
-def _answer(request: Request) -> Any:
+def _answer(request: Request, turns: int) -> Any:
     parts, query = request.url.path.removeprefix("/ops/api/").split("/"), request.query_params
     match parts:
         case ["panel", name]:
@@ -133,6 +135,8 @@ def _answer(request: Request) -> Any:
             return ops_facts.lineage(turn)
         case ["turn", _, "replay"]:
             return ops_facts.explanation()
+        case ["turns"] if "conversation" in query:
+            return ops_facts.conversation(datetime.fromisoformat(query["from"]), turns)
         case ["turns"]:
             return ops_facts.turns()
         case [name]:

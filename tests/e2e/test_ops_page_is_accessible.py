@@ -31,7 +31,7 @@ LOOKS = [
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_no_view_has_a_violation_or_is_too_wide(ops: OpsServer, operator: Operator, look: dict[str, Any]) -> None:
-    """Login with a complaint, dashboard with a failure and an own time, list of turns, record with replay."""
+    """Login with a complaint, dashboard with a failure and an own time, list of turns, record with replay, conversation."""
     ops.answers["/ops/api/panel/share"] = (503, {"reason": "unavailable", "what": "Elasticsearch does not answer"})
     page = operator(**look, reduced_motion="reduce")
 
@@ -57,6 +57,9 @@ def test_no_view_has_a_violation_or_is_too_wide(ops: OpsServer, operator: Operat
     page.page.wait_for_selector("[data-part=replay]")
     page.page.click("[data-part=replay] .primary")
     page.page.wait_for_selector("[data-part=replay] table")
+    check()
+    page.open(f"/ops/conversation?id=s-19&at=2026-11-27T10:20:30Z#{ops_facts.TURN}")
+    page.page.wait_for_selector(".exchange[aria-current]")
     check()
 
 
@@ -87,6 +90,7 @@ def test_everything_works_with_keys(ops: OpsServer, operator: Operator) -> None:
     page.page.keyboard.press("Enter")
     page.page.wait_for_selector("dialog tbody tr")
     page.tab_to("dialog .turn-link")
+    page.tab_to("dialog .conversation-link")
     page.page.keyboard.press("Escape")
     assert page.page.evaluate("document.activeElement.getAttribute('aria-label')") == label
 

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -123,6 +124,22 @@ def test_the_list_of_turns_shows_hostile_texts_as_texts(hostile_ops: OpsServer, 
     assert_harmless(page)
 
 
+def test_a_conversation_shows_hostile_texts_as_texts(hostile_ops: OpsServer, operator: Operator) -> None:
+    """Its own name, which a client chose, and every text in it; links lead to the pages of turns only."""
+    data = ops_facts.conversation(datetime(2026, 11, 27, tzinfo=UTC))
+    hostile_ops.answers["/ops/api/turns"] = (200, data | {"rows": [[text] * len(data["columns"]) for text in HOSTILE]})
+    page = operator().come_in()
+    for name in HOSTILE[::4]:
+        page.open(f"/ops/conversation?{urlencode({'id': name, 'at': name})}#{quote(name)}")
+        page.page.wait_for_selector(".exchange")
+        assert page.page.locator("h1 code").text_content() == name
+    for part in (".question p", ".answer-bubble p", ".badge"):
+        assert set(HOSTILE) <= shown(page, f".exchange {part}"), part
+    hrefs = page.page.locator("main a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+    assert all(href == "/ops" or href.startswith(("/ops/turn/", "/ops/conversation?")) for href in hrefs)
+    assert_harmless(page)
+
+
 def test_the_record_of_a_turn_shows_hostile_texts_as_texts(hostile_ops: OpsServer, operator: Operator) -> None:
     """Every text of the lineage and of the replay."""
     texts = itertools.cycle(HOSTILE)
@@ -145,6 +162,6 @@ def test_the_record_of_a_turn_shows_hostile_texts_as_texts(hostile_ops: OpsServe
     page.page.wait_for_selector("[data-part=replay] table")
     assert set(HOSTILE) <= shown(page, "[data-part=replay] td")
     assert (
-        page.page.locator("[data-part=training] a, [data-part=talk] a").count() == 0
+        page.page.locator("[data-part=training] a, [data-part=talk] a.away").count() == 0
     )  # their addresses are no addresses
     assert_harmless(page)

@@ -49,7 +49,10 @@ class CountedPanels:
         searches: how often they have counted.
         may_count: cleared to let searches wait.
         error: raised instead, if it is set.
+        wanted: which turns were asked for last.
     """
+
+    wanted: TurnFilter
 
     def __init__(self, turns: Sequence[ListedTurn]) -> None:
         self.listed = turns
@@ -69,6 +72,7 @@ class CountedPanels:
         return {"numbers": [{"id": "turns", "title": title, "kind": "number", "value": len(self._found(window))}]}
 
     def turns(self, wanted: TurnFilter) -> Json:
+        self.wanted = wanted
         newest = sorted(
             self._found(Window(start=wanted.start, end=wanted.end, bot=wanted.bot)),
             key=lambda turn: turn.at,

@@ -107,6 +107,7 @@ WRONG_TURNS = {
     "kind": ["up*", "\u0000"],
     "fault": ["a b"],
     "question_key": ["가" * 1025],
+    "conversation": ["s" * 1025],
 }
 
 
@@ -129,6 +130,15 @@ def test_a_wrong_filter_of_turns_is_named(browser: Operator, office: Office, nam
     assert (reply.status_code, reply.json()["reason"]) == (400, "parameter"), reply.text
     assert name in reply.json()["what"]
     assert office.panels.searches == searches
+
+
+def test_a_conversation_may_have_any_name(browser: Operator, office: Office) -> None:
+    """Players and their programs choose it. An empty one narrows nothing."""
+    for name in ("s-19", "손님 #1&limit=1", HARMFUL, "*", "가" * 1024):
+        assert browser.ask("api/turns", ALL | {"conversation": name}).status_code == 200
+        assert office.panels.wanted.conversation == name
+    browser.ask("api/turns", ALL | {"conversation": ""})
+    assert office.panels.wanted.conversation is None
 
 
 def test_a_last_day_before_all_times_is_refused(browser: Operator) -> None:

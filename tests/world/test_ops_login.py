@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import requests
@@ -325,6 +326,9 @@ def test_no_body_gets_in_or_breaks_anything(served: Served, caplog: pytest.LogCa
     ("asked", "goal"),
     [
         (f"/ops/turn/{TURN}", f"/ops/turn/{TURN}"),
+        ("/ops/conversation?id=%EA%B0%80&at=2026", "/ops/conversation?id=%EA%B0%80&at=2026"),
+        ("/ops/conversation?id=\r\nX: y", "/ops"),
+        ("/ops/conversation?id=/../../session", "/ops"),
         ("//evil.example", "/ops"),
         ("https://evil.example", "/ops"),
         ("/ops/turn/../../session", "/ops"),
@@ -340,3 +344,14 @@ def test_a_login_leads_to_the_page_that_was_asked_for(served: Served, asked: str
         assert (reply.status_code, reply.headers["location"]) == (303, goal)
     away = Operator(served.url).ask(f"turn/{TURN}")
     assert away.headers["location"] == f"/ops/login?to=/ops/turn/{TURN}"
+
+
+def test_a_login_leads_to_the_conversation_that_was_asked_for(served: Served) -> None:
+    """Its id is in the query. A query that is none of the page's is forgotten."""
+    asked = {"id": "손님 #1&at=<b>", "at": "2026-03-01T09:00:00Z"}
+    with operator(served) as browser:
+        form = Operator(served.url).ask("conversation", asked).headers["location"]
+        goal = browser.get(served.url + form, allow_redirects=False).headers["location"]
+        assert dict(parse_qsl(urlsplit(goal).query)) == asked
+        assert urlsplit(goal).path == "/ops/conversation"
+    assert Operator(served.url).ask("conversation", {"id": "x" * 2001}).headers["location"] == "/ops/login"

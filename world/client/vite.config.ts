@@ -17,7 +17,7 @@ export default defineConfig({
     proxy: {
       "^/(session|places|learned|health)": { target: GATEWAY },
       "^/ops/(api|login)": { target: GATEWAY, bypass: opsPage },
-      "^/ops($|[?]|/turn/)": { target: GATEWAY, bypass: opsPage },
+      "^/ops($|[?]|/turn/|/conversation)": { target: GATEWAY, bypass: opsPage },
       "/world": { target: GATEWAY, ws: true },
     },
     fs: { allow: [".."] },

@@ -9,7 +9,8 @@ import { isEmpty } from "../src/ops/apiTypes.ts";
 import { chartOptions } from "../src/ops/chart/options.ts";
 import { arranged, coloursOf, intervalAt, intervalsOf, isAlone, mixed, withRoom, type ChartInput, type Ink } from "../src/ops/chart/series.ts";
 import { Names } from "../src/ops/context.ts";
-import { isWebAddress, turnAddress } from "../src/ops/dom.ts";
+import { exchangesOf } from "../src/ops/conversation/exchanges.ts";
+import { conversationAddress, isWebAddress, turnAddress } from "../src/ops/dom.ts";
 import { axis, bytes, cell, coded, interval, milliseconds, number, share, tick, zone } from "../src/ops/format.ts";
 import { customRange, endsOf, localInput, queryOf, searchOf, viewFrom } from "../src/ops/ranges.ts";
 import { Refresher } from "../src/ops/refresher.ts";
@@ -52,13 +53,35 @@ test.each([
   ["/ops/turn/bot_question-1-42", { is: "turn", id: "bot_question-1-42" }],
   ["/ops/turn/a%2Fb", { is: "turn", id: "a/b" }],
   ["/ops/turn/%", { is: "turn", id: "%" }],
-])("the address %s means a place", (path, place) => {
-  expect(placeOf(path)).toEqual(place);
+  ["/ops/conversation?at=2026-11-27T10:00:00Z", { is: "dashboard" }],
+  ["/ops/conversation?id=a%2Fb&at=2026-11-27T10:00:00Z", { is: "conversation", id: "a/b", at: NOW }],
+])("the address %s means a place", (address, place) => {
+  const [path = "", search] = address.split("?");
+  expect(placeOf(path, search)).toEqual(place);
+});
+
+test("a conversation without a readable time is that of now, and its address can be read again", () => {
+  vi.useFakeTimers({ now: NOW });
+  expect(placeOf("/ops/conversation", "?id=x&at=soon")).toEqual({ is: "conversation", id: "x", at: NOW });
+  vi.useRealTimers();
+  const id = "손님 #1&at=<b>?";
+  const { pathname, search, hash } = new URL(conversationAddress(id, NOW.toISOString(), "bot_question-1-42"), "http://a");
+  expect(placeOf(pathname, search)).toEqual({ is: "conversation", id, at: NOW });
+  expect(hash).toBe("#bot_question-1-42");
+  expect(afterLogin(`?${new URLSearchParams({ to: pathname + search })}`)).toBe(pathname + search);
+});
+
+test("a list of turns is a conversation, whatever the order of its columns", () => {
+  const columns = ["turn_id", "text", "answer", "latency_ms", "model_version"].map((id) => ({ id, title: { ko: id, en: id }, kind: "text" as const }));
+  const [found] = exchangesOf({ columns, rows: [["bot_question-1-42", "안녕?", null, 12, 3]] });
+  expect(found).toEqual({ turn: "bot_question-1-42", at: "", bot: "", version: 3, outcome: "", question: "안녕?", answer: "", latencyMs: 12 });
 });
 
 test.each([
   ["?to=/ops/turn/bot_question-1-42", "/ops/turn/bot_question-1-42"],
   ["?to=//evil.example/ops", "/ops"],
+  ["?to=/ops/conversation", "/ops"],
+  ["?to=/ops/conversation?id=%0A//evil.example", "/ops"],
   ["?to=https://evil.example", "/ops"],
   ["?to=javascript:alert(1)", "/ops"],
   ["?to=/ops/turn/../../x", "/ops"],

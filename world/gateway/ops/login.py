@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 import structlog
@@ -22,7 +23,7 @@ COOKIE: Final = "kogpt2_ops"
 PAGE: Final = "ops.html"
 _PATH: Final = "/ops"
 _SEE_OTHER: Final = 303
-_GOALS: Final = re.compile(r"/ops(/turn/[\w-]{1,80})?", re.ASCII)
+_GOALS: Final = re.compile(r"/ops(/turn/[\w-]{1,80}|/conversation\?[\w.*~%&=+:-]{1,2000})?", re.ASCII)
 """The pages that a login leads to. Any other address may be one of somebody else."""
 _OWN_SITES: Final = frozenset({None, "none", "same-origin"})
 """Values of ``Sec-Fetch-Site`` of requests that no page of another origin has made. Other ports of this host are other
@@ -81,8 +82,9 @@ class LoginDesk:
         async def guard(request: Request) -> Response:
             if self.session_of(request) is not None:
                 return await handler(request)
-            goal = request.url.path
-            asked = f"?to={goal}" if goal != _PATH and _GOALS.fullmatch(goal) else ""
+            path, asked_for = request.url.path, f"{request.url.path}?{request.url.query}"
+            goal = asked_for if _GOALS.fullmatch(asked_for) else path
+            asked = f"?to={quote(goal)}" if goal != _PATH and _GOALS.fullmatch(goal) else ""
             return RedirectResponse(f"{_PATH}/login{asked}", _SEE_OTHER)
 
         return guard

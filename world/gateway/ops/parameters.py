@@ -17,7 +17,7 @@ _USUAL_HOURS: Final = 24
 _ROUNDED_TO_S: Final = 5
 """A period without an end ends at a multiple of this, so that pages that ask at nearly the same time ask the same."""
 _MOST_CHARS: Final = 1024
-"""Length of a question's key, which the index cuts."""
+"""Length of a keyword. The index has no longer ones."""
 _NAME: Final = re.compile(r"[a-z_]{1,40}")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 TURN_ID: Final = re.compile(r"bot_question-[0-9]{1,9}-[0-9]{1,18}")
@@ -55,9 +55,6 @@ def turn_filter(query: Query, now: float) -> TurnFilter:
     limit = _number(query, "limit")
     if limit is not None and not 1 <= limit <= MOST_TURNS:
         raise Denied("parameter", f"limit: expected 1 to {MOST_TURNS}")
-    question = query.get("question_key") or None
-    if question is not None and len(question) > _MOST_CHARS:
-        raise Denied("parameter", f"question_key: expected at most {_MOST_CHARS} characters")
     window = window_of(query, now)
     return TurnFilter(
         start=window.start,
@@ -66,9 +63,10 @@ def turn_filter(query: Query, now: float) -> TurnFilter:
         limit=limit or _USUAL_TURNS,
         outcome=_name(query, "outcome"),
         version=_number(query, "version"),
-        question_key=question,
+        question_key=_text(query, "question_key"),
         kind=_name(query, "kind"),
         fault=_name(query, "fault"),
+        conversation=_text(query, "conversation"),
     )
 
 
@@ -104,6 +102,13 @@ def _number(query: Query, name: str) -> int | None:
     if _NUMBER.fullmatch(text) is None:
         raise Denied("parameter", f"{name}: expected a whole number")
     return int(text)
+
+
+def _text(query: Query, name: str) -> str | None:
+    text = query.get(name) or None
+    if text is not None and len(text) > _MOST_CHARS:
+        raise Denied("parameter", f"{name}: expected at most {_MOST_CHARS} characters")
+    return text
 
 
 def _name(query: Query, name: str) -> str | None:

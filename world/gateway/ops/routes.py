@@ -63,7 +63,7 @@ class Desk:
         return JSONResponse({**await self._recent.get((panel_id, window), find), "id": panel_id})
 
     async def show_turns(self, request: Request) -> Response:
-        """``GET /ops/api/turns``: single turns, the newest first."""
+        """``GET /ops/api/turns``: single turns, the newest first; those of one conversation the oldest first."""
         wanted = turn_filter(request.query_params, self.clock())
 
         async def find() -> Json:
@@ -109,6 +109,7 @@ def ops_routes(login: LoginDesk, desk: Desk, figures: LiveFigures) -> list[Route
         Route("/ops/login", login.log_out, methods=["DELETE"]),
         *(Route(f"/ops/api/{path}", login.guarded(handler), methods=["GET"]) for path, handler in data.items()),
         Route("/ops", login.guarded_page(_page), methods=["GET"]),
+        Route("/ops/conversation", login.guarded_page(_page), methods=["GET"]),
         Route("/ops/turn/{turn_id}", login.guarded_page(_page), methods=["GET"]),
         Route("/ops/{unknown:path}", login.guarded_page(_start), methods=["GET"]),
     ]

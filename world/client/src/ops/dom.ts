@@ -47,6 +47,17 @@ export function turnLink(id: string): HTMLElement {
   return h("a", { class: "turn-link", label, title: label, attributes }, id.replace(/^bot_question-/, "#"));
 }
 
+/** The address of the part of a conversation around a time; with a turn's id, that turn is marked. */
+export function conversationAddress(id: string, at: string, turn = ""): string {
+  return `/ops/conversation?${new URLSearchParams({ id, at })}${turn === "" ? "" : `#${encodeURIComponent(turn)}`}`;
+}
+
+/** Return a link to the conversation that a turn belongs to, in a new tab. @param at when the turn was. */
+export function conversationLink(id: string, at: string, turn: string): HTMLElement {
+  const label = { key: "ops.conversation.open", params: { turn } } as const;
+  return h("a", { class: "conversation-link", text: "ops.conversation", label, attributes: { href: conversationAddress(id, at, turn), target: "_blank", rel: "noopener" } });
+}
+
 /** A part that can be scrolled sideways on its own, also with the keyboard. */
 export function scroller(label: Wording, content: HTMLElement): HTMLElement {
   return h("div", { class: "scroller", label, attributes: { role: "group", tabindex: "0" } }, content);

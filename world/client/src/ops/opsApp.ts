@@ -8,6 +8,7 @@ import { button, h } from "../ui/dom.ts";
 import { afterLogin, placeOf } from "./address.ts";
 import { OpsApi } from "./api.ts";
 import type { DashboardInfo } from "./apiTypes.ts";
+import { ConversationPage } from "./conversation/conversationPage.ts";
 import { Dashboard } from "./dashboard/dashboard.ts";
 import { failureWording } from "./dom.ts";
 import { loginForm } from "./loginForm.ts";
@@ -27,7 +28,7 @@ export class OpsApp {
   readonly #api = new OpsApi();
   readonly #storage = storageOf("localStorage");
   readonly #settings = new OpsSettings(this.#storage, navigator.languages);
-  readonly #place = placeOf(location.pathname);
+  readonly #place = placeOf(location.pathname, location.search);
   #view: View | null = null;
 
   constructor(private readonly root: HTMLElement) {
@@ -52,8 +53,14 @@ export class OpsApp {
   }
 
   #showInside(info: DashboardInfo): void {
-    const view = this.#place.is === "turn" ? new TurnPage(this.#api, info, this.#place.id) : new Dashboard(this.#api, info);
-    this.#show(view, this.#bar(info));
+    this.#show(this.#viewOf(info), this.#bar(info));
+  }
+
+  #viewOf(info: DashboardInfo): View {
+    const place = this.#place;
+    if (place.is === "turn") return new TurnPage(this.#api, info, place.id);
+    if (place.is === "conversation") return new ConversationPage(this.#api, info, place);
+    return new Dashboard(this.#api, info);
   }
 
   #bar(info: DashboardInfo | null): HTMLElement {
@@ -122,7 +129,8 @@ export class OpsApp {
 
   #languageChanged(): void {
     document.documentElement.lang = this.#settings.get("language");
-    document.title = this.#place.is === "turn" ? `${this.#place.id} · ${text("ops.title")}` : text("ops.title");
+    const id = "id" in this.#place ? `${this.#place.id} · ` : "";
+    document.title = `${id}${text("ops.title")}`;
     this.#view?.redraw();
   }
 }

@@ -5,7 +5,7 @@ import { button, h, type Child } from "../../ui/dom.ts";
 import type { Cell, Charted, Column, Tabled } from "../apiTypes.ts";
 import { intervalsOf } from "../chart/series.ts";
 import type { Names } from "../context.ts";
-import { scroller, turnLink } from "../dom.ts";
+import { conversationLink, scroller, turnLink } from "../dom.ts";
 import { cell, interval, quantity } from "../format.ts";
 import type { Ends } from "../ranges.ts";
 
@@ -15,11 +15,14 @@ const LONG_CHARS = 16;
 /** Return a table with a row for each of the gateway's. @param open opens the turns behind a row; null without. */
 export function tableView(title: InBoth, data: Tabled, names: Names, open: ((row: number) => void) | null): HTMLElement {
   const heads = data.columns.map((column) => h("th", { class: kindClass(column), text: column.title, attributes: { scope: "col" } }));
+  const withConversations = linksToConversations(data);
+  if (withConversations) heads.push(h("th", { class: "is-turn", attributes: { scope: "col" } }, h("span", { class: "unseen", text: "ops.conversation" })));
   if (open) heads.push(h("th", { attributes: { scope: "col" } }, h("span", { class: "unseen", text: "ops.turns" })));
   const shares = data.columns.findIndex(({ kind }) => kind === "share");
   const isLong = data.columns.map((_, at) => data.rows.some((row) => String(row[at] ?? "").length > LONG_CHARS));
   const rows = data.rows.map((row, index) => {
     const cells = data.columns.map((column, at) => h("td", { class: `${kindClass(column)}${isLong[at] ? " is-long" : ""}` }, at === shares ? shareBar(row, at, data.columns) : shown(row[at] ?? null, column, names)));
+    if (withConversations) cells.push(h("td", { class: "is-turn" }, toConversation(row, index, data)));
     if (open) cells.push(h("td", { class: "opener" }, opener(row, index, data, names, open)));
     return h("tr", {}, ...cells);
   });
@@ -79,6 +82,17 @@ function opener(row: Cell[], index: number, { columns }: Tabled, names: Names, o
   const first = columns.findIndex(({ kind }) => kind === "text");
   const what = names.value(columns[first]?.id ?? "", cell(row[first] ?? null, "text"));
   return button({ class: "row-button", text: "ops.turns", label: { key: "ops.turns.of", params: { what } }, onClick: () => open(index) });
+}
+
+/** Whether rows are single turns whose conversations are known. */
+function linksToConversations({ columns, keys }: Tabled): boolean {
+  return columns.some(({ kind }) => kind === "turn") && (keys ?? []).some((key) => "conversation" in key);
+}
+
+function toConversation(row: Cell[], index: number, { columns, keys }: Tabled): Child {
+  const valueOf = (kind: Column["kind"]): string => String(row[columns.findIndex((column) => column.kind === kind)] ?? "");
+  const conversation = keys?.[index]?.["conversation"];
+  return conversation === undefined ? null : conversationLink(String(conversation), valueOf("time"), valueOf("turn"));
 }
 
 function kindClass({ kind }: Column): string {

@@ -13,6 +13,8 @@ export interface LineageTurn {
   player_id: string;
   sender: string;
   session_id: string | null;
+  /** What the search index calls the conversation of the turn. */
+  conversation?: string | null;
   source: string;
   worker: string;
   epoch: number;

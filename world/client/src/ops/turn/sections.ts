@@ -3,7 +3,7 @@
 import { text, type TextKey } from "../../i18n/language.ts";
 import { h, type Child } from "../../ui/dom.ts";
 import type { Names } from "../context.ts";
-import { awayLink, turnLink } from "../dom.ts";
+import { awayLink, conversationLink, turnLink } from "../dom.ts";
 import { coded, milliseconds, moment, number, quantity, share } from "../format.ts";
 import { waitsOf, type Counts, type KafkaPosition, type Learner, type Lineage, type NearestRow, type RecordedConsent, type Wait } from "./lineage.ts";
 import { badge, facts, part, plainTable } from "./parts.ts";
@@ -33,6 +33,7 @@ export function talk({ turn, version }: Lineage, names: Names): HTMLElement {
       ["ops.turn.nearestQuestion", turn.nearest?.question],
       ["ops.turn.nearestSource", turn.nearest?.source],
       ["ops.turn.likeness", likeness(turn.nearest?.likeness)],
+      ["ops.turn.context", turn.conversation ? conversationLink(turn.conversation, turn.received_at, turn.turn_id) : null],
     ),
   );
 }
