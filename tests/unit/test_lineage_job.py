@@ -495,6 +495,14 @@ def test_texts_are_data(world: World, text: str, capsys: pytest.CaptureFixture[s
     assert json.loads(capsys.readouterr().out)["turn"]["question"] == text
 
 
+def test_a_turn_says_where_it_waited(world: World) -> None:
+    """The way back is known from the record's time, and not before the turn is logged."""
+    assert world.trace()["turn"]["return_ms"] is None  # type: ignore[index]
+    world.index.document_by_id[ASKED] |= {"return_ms": 35, "kafka_ms": 4}
+    turn = world.trace()["turn"]
+    assert (turn["kafka_ms"], turn["return_ms"]) == (4, 35)  # type: ignore[index]
+
+
 def test_rows_that_may_be_about_a_crisis_are_not_shown() -> None:
     """Only a review opens such texts; an old dataset may have learned one before a rule was added."""
     row = DatasetRow(

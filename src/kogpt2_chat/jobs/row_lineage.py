@@ -10,12 +10,12 @@ from kogpt2_chat.corpora.datasets import local_dataset
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.players import player_key
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC
+from kogpt2_chat.domain.chat.turn_ids import is_turn_id
 from kogpt2_chat.domain.lake.layout import DISTRUST, datasets_path
 from kogpt2_chat.domain.learning.dataset import Manifest
 from kogpt2_chat.domain.learning.distrust import DistrustEntry, distrusted_entries
 from kogpt2_chat.domain.learning.row_lineage import DatasetRow, DatasetWithRow, Learner, RowLineage, given_turn_id
 from kogpt2_chat.errors import InvalidInput, NotFound, Unavailable
-from kogpt2_chat.lake.find_turn import is_turn_id
 from kogpt2_chat.lake.learners import learners
 from kogpt2_chat.lake.manifests import read_manifest
 from kogpt2_chat.ports import Files, Registry, Tables

@@ -1,19 +1,19 @@
 """Find a stored turn by its id: in Kafka, which has the last days, or in the search index, which has older ones too."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TURN_TOPIC
+from kogpt2_chat.domain.chat.turn_ids import is_turn_id
 from kogpt2_chat.domain.chat.turns import Turn
-from kogpt2_chat.domain.lake.layout import turn_from_document
+from kogpt2_chat.domain.lake.layout import plausible_time, read_time, turn_from_document
 from kogpt2_chat.domain.safety.turns import safety_kind
+from kogpt2_chat.domain.search.documents import between_ms
 from kogpt2_chat.domain.search.fields import TURN_INDEX
 from kogpt2_chat.errors import InvalidInput, InvalidMessage, NotFound, Unavailable
 from kogpt2_chat.ports import Index, Record, Row, Topics
 
-_TURN_ID: Final = re.compile(rf"{re.escape(QUESTION_TOPIC)}-\d{{1,9}}-\d{{1,19}}", re.ASCII)
 _FIRST_BLOCK: Final = 500
 """Number of records per partition in the first block read: the turn is usually recent. Each following block is twice as
 long, up to the size of an ingest commit."""
@@ -27,17 +27,14 @@ class FoundTurn:
         where: in words.
         partition: partition of the record in ``conversation_log``; None if the index does not know it.
         offset: offset of that record.
+        return_ms: how long the answer then took to its record; None if it is not known.
     """
 
     turn: Turn
     where: str
     partition: int | None = None
     offset: int | None = None
-
-
-def is_turn_id(text: str) -> bool:
-    """Check whether a text has the form of a turn id."""
-    return _TURN_ID.fullmatch(text) is not None
+    return_ms: int | None = None
 
 
 def find_turn(turn_id: str, topics: Topics, index: Index, most: int, *, index_first: bool = False) -> FoundTurn:
@@ -104,7 +101,13 @@ def _in_log(turn_id: str, topics: Topics, most: int) -> FoundTurn | None:
             except InvalidMessage as error:
                 raise NotFound(f"turn {turn_id} is in {where}, but cannot be read: {error}") from error
             if turn.turn_id == turn_id:
-                return FoundTurn(turn=turn, where=where, partition=record.partition, offset=record.offset)
+                return FoundTurn(
+                    turn=turn,
+                    where=where,
+                    partition=record.partition,
+                    offset=record.offset,
+                    return_ms=between_ms(read_time(turn.answered_at), plausible_time(record.timestamp_ms)),
+                )
     return None
 
 
@@ -117,9 +120,9 @@ def _from_document(turn_id: str, document: Row | None) -> FoundTurn | None:
         raise NotFound(
             f"turn {turn_id} is in the search index, but cannot be read ({error}): run `kogpt2-chat index`"
         ) from error
-    position = document.get("kafka_partition"), document.get("kafka_offset")
-    partition, offset = (number if isinstance(number, int) else None for number in position)
-    return FoundTurn(turn=turn, where="search index", partition=partition, offset=offset)
+    stored = (document.get(name) for name in ("kafka_partition", "kafka_offset", "return_ms"))
+    partition, offset, return_ms = (number if isinstance(number, int) else None for number in stored)
+    return FoundTurn(turn=turn, where="search index", partition=partition, offset=offset, return_ms=return_ms)
 
 
 def _newest_first(topics: Topics, most: int) -> Iterator[Record]:

@@ -69,7 +69,7 @@ def trace_turn(found: FoundTurn, sources: Sources) -> Lineage:
         The lineage. Parts that are unknown are None or empty; its notes give the reasons.
     """
     turn, notes = found.turn, list(_about_turn(found))
-    lineage = Lineage(turn=turn, found_in=found.where)
+    lineage = Lineage(turn=turn, found_in=found.where, return_ms=found.return_ms)
     if found.partition is not None and found.offset is not None:
         lineage = replace(lineage, log=log_position(found.partition, found.offset))
     versions = _read(lambda: sources.registry.versions(turn.bot), "versions", notes) or []

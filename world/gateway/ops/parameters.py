@@ -9,6 +9,7 @@ from kogpt2_chat.dashboards.turns import MOST_TURNS, TurnFilter
 from kogpt2_chat.dashboards.windows import Window
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.times import PLAUSIBLE_YEARS
+from kogpt2_chat.domain.chat.turn_ids import is_turn_id
 from world.gateway.ops.denied import Denied
 
 MOST_DAYS: Final = 400
@@ -20,7 +21,6 @@ _MOST_CHARS: Final = 1024
 """Length of a keyword. The index has no longer ones."""
 _NAME: Final = re.compile(r"[a-z_]{1,40}")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
-TURN_ID: Final = re.compile(r"bot_question-[0-9]{1,9}-[0-9]{1,18}")
 
 Query = Mapping[str, str]
 
@@ -76,7 +76,7 @@ def turn_id_of(text: str) -> str:
     Raises:
         Denied: ``parameter``: it does not look like one.
     """
-    if TURN_ID.fullmatch(text) is None:
+    if not is_turn_id(text):
         raise Denied("parameter", "turn: expected an id like bot_question-3-17")
     return text
 

@@ -1,17 +1,16 @@
 """Subjects that bots must not learn from: a player or a turn."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from kogpt2_chat.domain.chat.players import player_key
+from kogpt2_chat.domain.chat.turn_ids import is_turn_id
 from kogpt2_chat.errors import InvalidInput
 
 SubjectKind = Literal["player", "turn"]
 DistrustAction = Literal["distrust", "trust"]
-_TURN_ID: Final = re.compile(r"bot_question-\d+-\d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +32,7 @@ def subject_of(text: str) -> Subject:
     Raises:
         InvalidInput: the name has no visible characters.
     """
-    if _TURN_ID.fullmatch(text.strip()):
+    if is_turn_id(text.strip()):
         return Subject(kind="turn", name=text.strip())
     key = player_key(text)
     if not key:

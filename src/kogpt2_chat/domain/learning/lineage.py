@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, TURN_TOPIC
+from kogpt2_chat.domain.chat.turn_ids import position_in
 from kogpt2_chat.domain.chat.turns import Turn
 from kogpt2_chat.domain.gate.decision import Decision
 from kogpt2_chat.domain.lake.search_masking import conversation_of, mask_for_search, mask_names
@@ -120,6 +121,7 @@ class Lineage:
     Attributes:
         found_in: where the turn was found.
         log: position of the turn in ``conversation_log``; None if unknown.
+        return_ms: how long the answer then took to that record; None if unknown.
         version: the version that served; None if none did, or the registry does not have it. The same holds for
             ``run`` and ``gate``.
         dataset: the manifest of the version's dataset; None if there is none that can be read.
@@ -131,6 +133,7 @@ class Lineage:
     turn: Turn
     found_in: str
     log: Position | None = None
+    return_ms: int | None = None
     version: VersionFacts | None = None
     run: RunFacts | None = None
     dataset: Manifest | None = None
@@ -146,7 +149,7 @@ class Lineage:
 
             {"turn": {"turn_id", "question_id", "bot", "player_id", "sender", "session_id"?, "source", "worker",
                       "epoch", "sent_at"?, "received_at", "answered_at", "latency_ms", "kafka_ms"?, "queue_ms"?,
-                      "decode_ms"?, "conversation",
+                      "decode_ms"?, "return_ms"?, "conversation",
                       "question"?, "answer"?, "outcome": "model" | FALLBACK, "model_version": 0 if none served,
                       "nearest"?: {"question", "source", "likeness"}, "found_in"},
              "positions": {"question": {"topic", "partition", "offset"}, "log"?: {"topic", "partition", "offset"}},
@@ -202,13 +205,16 @@ class Lineage:
             "model_version": turn.model_version,
             "nearest": _nearest_known(turn),
             "found_in": self.found_in,
+            "return_ms": self.return_ms,
         }
 
 
 def question_position(turn_id: str) -> Position:
     """Return the position of the question that a turn id names."""
-    partition, offset = turn_id.removeprefix(f"{QUESTION_TOPIC}-").split("-")
-    return Position(topic=QUESTION_TOPIC, partition=int(partition), offset=int(offset))
+    found = position_in(turn_id)
+    if found is None:
+        raise ValueError(f"{turn_id!r} is not a turn id")
+    return Position(topic=QUESTION_TOPIC, partition=found[0], offset=found[1])
 
 
 def log_position(partition: int, offset: int) -> Position:

@@ -7,7 +7,6 @@ documents, but for the fields in :data:`~kogpt2_chat.domain.search.fields.LAKE_O
 import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, get_args
@@ -15,7 +14,7 @@ from typing import Any, Final, get_args
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.dead_letters import REASONS
 from kogpt2_chat.domain.chat.players import player_key
-from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC
+from kogpt2_chat.domain.chat.turn_ids import is_turn_id, position_in
 from kogpt2_chat.domain.chat.turns import FeedbackKind
 from kogpt2_chat.domain.lake.layout import plausible_time
 from kogpt2_chat.domain.lake.search_masking import conversation_of, mask_for_search
@@ -29,7 +28,6 @@ MODEL: Final = "model"
 _MAX_KEY_CHARS: Final = 200
 OTHER: Final = "other"
 """A value that this release does not know. What a client writes there could be a player's text."""
-_TURN_ID: Final = re.compile(rf"{QUESTION_TOPIC}-[0-9]{{1,9}}-[0-9]{{1,18}}")
 _FEEDBACK_COLUMNS: Final = ("authenticated", "received_at", "kafka_partition", "kafka_offset")
 _THUMBS: Final = ("up", "down")
 _FEEDBACK_KINDS: Final = get_args(FeedbackKind)
@@ -62,7 +60,7 @@ def turn_document(row: Row) -> dict[str, object]:
         "question_chars": len(text),
         "answer_chars": len(answer),
         "answer_tokens": len(_list(masked.get("answer_token_ids"))),
-        "return_ms": _between_ms(masked.get("answered_at"), masked.get("logged_at")),
+        "return_ms": between_ms(masked.get("answered_at"), masked.get("logged_at")),
         "nearest_likeness": likeness if isinstance(likeness, float) and math.isfinite(likeness) else None,
         "nearest_source": nearest.get("source"),
         "faults": _faults(text, answer, decoding) if masked.get("fallback") is None else None,
@@ -121,7 +119,7 @@ def feedback_document(row: Row, turn: Row | None) -> dict[str, object]:
 def _turn_id(row: Row) -> str | None:
     """Return the turn id of a feedback, which a client wrote, if it has the form of one."""
     turn_id = str(row.get("turn_id") or "")
-    return turn_id if _TURN_ID.fullmatch(turn_id) else None
+    return turn_id if is_turn_id(turn_id) else None
 
 
 def _digest(text: str) -> str:
@@ -136,22 +134,17 @@ def dead_letter_document(value: bytes | None, headers: Mapping[str, str], timest
         headers: the headers of the dead letter.
         timestamp_ms: the time of the record.
     """
-    _, _, position = headers.get("turn_id", "").partition("-")
-    partition, _, offset = position.partition("-")
+    partition, offset = position_in(headers.get("turn_id", "")) or (None, None)
     at = plausible_time(timestamp_ms)
     found = {
         "reason": headers["reason"] if headers.get("reason") in REASONS else OTHER,
         "bot": _named_bot(value),
         "size": len(value or b""),
-        "question_partition": _number(partition),
-        "question_offset": _number(offset),
+        "question_partition": partition,
+        "question_offset": offset,
         "at": at,
     }
     return {name: _as_json(entry) for name, entry in found.items() if entry is not None}
-
-
-def _number(text: str) -> int | None:
-    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def _named_bot(value: bytes | None) -> str | None:
@@ -179,7 +172,8 @@ def _list(value: object) -> list[object]:
     return list(value) if isinstance(value, list | tuple) else []
 
 
-def _between_ms(start: object, end: object) -> int | None:
+def between_ms(start: object, end: object) -> int | None:
+    """Return the milliseconds from one time to another, at least 0; None if one of them is no time."""
     if not isinstance(start, datetime) or not isinstance(end, datetime):
         return None
     return max(0, round((end - start).total_seconds() * 1000))
