@@ -15,15 +15,15 @@ from typing import Final
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.dashboards.panels import Panel, load_dashboard
+from kogpt2_chat.dashboards.periods import Period
 from kogpt2_chat.dashboards.queries import markers_query, panel_query
-from kogpt2_chat.dashboards.windows import Window
 from kogpt2_chat.settings import load_settings
 from kogpt2_chat.testing.history import History
 from kogpt2_chat.testing.search_server import OwnIndices
 
 PREFIX: Final = "bench-"
 YEAR: Final = timedelta(days=365)
-WINDOWS: Final = {"day": timedelta(days=1), "month": timedelta(days=30), "year": YEAR}
+PERIODS: Final = {"day": timedelta(days=1), "month": timedelta(days=30), "year": YEAR}
 GOAL_MS: Final = 300
 INDEX_SETTINGS: Final = {"number_of_shards": 1, "number_of_replicas": 0}
 _PROGRESS_S: Final = 10.0
@@ -86,11 +86,11 @@ def measure(own: OwnIndices, end: datetime, rounds: int) -> float:
 
     No answer comes from the cache of searches: it is emptied before each, and each asks for a period of its own.
     """
-    print(f"{'panel':18}" + "".join(f"{name + ' p50':>12}{'p95':>7}" for name in WINDOWS) + "   ms")
+    print(f"{'panel':18}" + "".join(f"{name + ' p50':>12}{'p95':>7}" for name in PERIODS) + "   ms")
     slowest = 0.0
     for name, panel in {**{panel.id: panel for panel in load_dashboard().panels}, "(markers)": None}.items():
         cells = []
-        for length in WINDOWS.values():
+        for length in PERIODS.values():
             times = sorted(_took_ms(own, panel, end, length, number) for number in range(rounds))
             p95 = statistics.quantiles(times, n=20, method="inclusive")[-1] if rounds > 1 else times[0]
             slowest = max(slowest, p95)
@@ -101,8 +101,8 @@ def measure(own: OwnIndices, end: datetime, rounds: int) -> float:
 
 def _took_ms(own: OwnIndices, panel: Panel | None, end: datetime, length: timedelta, number: int) -> float:
     own.forget_searches()
-    window = Window(start=end - length + timedelta(minutes=number), end=end)
-    index, body = markers_query(window) if panel is None else panel_query(panel, window)
+    period = Period(start=end - length + timedelta(minutes=number), end=end)
+    index, body = markers_query(period) if panel is None else panel_query(panel, period)
     return float(own.search(index, body)["took"])
 
 

@@ -83,7 +83,7 @@ class Counts:
         return self._over_time(self.turns, by_version, turns=len)
 
     def _conversations(self) -> Numbers:
-        return self._over_time(self.turns, by_version, conversations=distinct("conversation"))
+        return self._over_time(self.turns, by_bot, conversations=distinct("conversation"))
 
     def _players(self) -> Numbers:
         return self._over_time(self.turns, by_bot, players=distinct("player_id"))
@@ -144,7 +144,8 @@ class Counts:
             self.turns,
             lambda row: [(row["bot"], row["model_version"])],
             **{
-                "turns": len, "own": share([None]), "nearest": share(["nearest"]), "unanswered": share(UNANSWERED),
+                "turns": len, "conversations": distinct("conversation"),
+                "own": share([None]), "nearest": share(["nearest"]), "unanswered": share(UNANSWERED),
                 "faulty": lambda rows: sum(row["fault"] is not None for row in rows) / len(rows),
                 "length": lambda rows: fmean(len(row["answer"]) for row in rows),
                 "latency-p50": percentile("latency_ms", 50), "latency-p95": percentile("latency_ms", 95),

@@ -21,25 +21,25 @@ from kogpt2_chat.dashboards.panels import (
     Share,
     load_dashboard,
 )
-from kogpt2_chat.dashboards.read import read_panel, read_turns
+from kogpt2_chat.dashboards.periods import Period
 from kogpt2_chat.dashboards.turns import OUTCOMES_BY_GROUP, TurnFilter
-from kogpt2_chat.dashboards.windows import Window
 from kogpt2_chat.errors import InvalidInput, Unavailable
+from kogpt2_chat.ports import Search
 from kogpt2_chat.settings import Elastic, Settings
 from kogpt2_chat.testing.history import Event, History, TurnEvent, document_of
 from kogpt2_chat.testing.search_server import OwnIndices
 from tests.kibana_requests import leaves_of, read_ndjson, request_of, source_of
 from tests.plain_counts import UNANSWERED, Counts, Near, Numbers, feedback_of, sort_of, turn_of
-from tests.world.operators import Office, Operator, operator, serve_office
+from tests.world.operators import Operator, OperatorPages, operator, serve_operator_pages
 from world.gateway.ops.panels import SearchedPanels
 
 END = datetime(2026, 11, 27, 15, tzinfo=UTC)
 DASHBOARD = load_dashboard()
 OBJECTS = read_ndjson(ndjson(DASHBOARD))
-WINDOWS = {
-    "month": (Window(start=END - timedelta(days=30), end=END), 12),
-    "two days": (Window(start=END - timedelta(days=10, minutes=7), end=END - timedelta(days=8, minutes=11)), 1),
-    "one bot": (Window(start=END - timedelta(days=12), end=END, bot="ChatbotB"), 3),
+PERIODS = {
+    "month": (Period(start=END - timedelta(days=30), end=END), 12),
+    "two days": (Period(start=END - timedelta(days=10, minutes=7), end=END - timedelta(days=8, minutes=11)), 1),
+    "one bot": (Period(start=END - timedelta(days=12), end=END, bot="ChatbotB"), 3),
 }
 """Periods, and the hours of an interval."""
 
@@ -50,18 +50,18 @@ class Seeded:
     def __init__(self, own: OwnIndices, events: list[Event], page: Operator) -> None:
         self.own, self.events, self.page = own, events, page
 
-    def panel(self, panel: Panel, window: Window) -> dict:
+    def panel(self, panel: Panel, period: Period) -> dict:
         """Ask the operators' pages, as a browser does."""
-        period = {"from": window.start.isoformat(), "to": window.end.isoformat()}
-        reply = self.page.ask(f"api/panel/{panel.id}", period | ({"bot": window.bot} if window.bot else {}))
+        asked = {"from": period.start.isoformat(), "to": period.end.isoformat()}
+        reply = self.page.ask(f"api/panel/{panel.id}", asked | ({"bot": period.bot} if period.bot else {}))
         assert reply.status_code == 200, reply.text
         return reply.json()
 
     @cached_property
     def counts(self) -> dict[str, Counts]:
         return {
-            name: Counts(self.events, window.start, window.end, window.bot, hours)
-            for name, (window, hours) in WINDOWS.items()
+            name: Counts(self.events, period.start, period.end, period.bot, hours)
+            for name, (period, hours) in PERIODS.items()
         }
 
 
@@ -73,7 +73,7 @@ def seeded(stack_settings: Settings) -> Iterator[Seeded]:
     events = list(History(turns=3000, start=END - timedelta(days=25), end=END).events())
     try:
         own.fill(map(document_of, events))
-        with serve_office(Office(panels=SearchedPanels(dashboard=DASHBOARD, search=own))) as served:
+        with serve_operator_pages(OperatorPages(panels=panels_of(own))) as served:
             yield Seeded(own, events, operator(served))
     finally:
         own.delete()
@@ -126,12 +126,12 @@ def value_ids(panel: Panel) -> list[str]:
     return ids
 
 
-@pytest.mark.parametrize("period", WINDOWS)
+@pytest.mark.parametrize("period", PERIODS)
 @pytest.mark.parametrize("panel", DASHBOARD.panels, ids=lambda panel: panel.id)
 def test_a_panel_equals_an_independent_count(seeded: Seeded, panel: Panel, period: str) -> None:
     """Every number of every interval and row, and none more."""
     expected = without_nothing(seeded.counts[period].numbers(panel.id))
-    found = without_nothing(page_numbers(panel, seeded.panel(panel, WINDOWS[period][0])))
+    found = without_nothing(page_numbers(panel, seeded.panel(panel, PERIODS[period][0])))
     assert expected
     assert found.keys() == expected.keys()
     for key, number in expected.items():
@@ -145,12 +145,12 @@ def test_a_panel_equals_an_independent_count(seeded: Seeded, panel: Panel, perio
 )
 def test_what_kibana_draws_equals_the_panel(seeded: Seeded, name: str, period: str) -> None:
     """The aggregation is taken out of the file, and run as Kibana runs it."""
-    window, hours = WINDOWS[period]
+    period, hours = PERIODS[period]
     panel, share = panel_of(name)
     one = OBJECTS["visualization", name]
-    index, body = request_of(one, OBJECTS, window.start, window.end, [], f"{hours}h")
+    index, body = request_of(one, OBJECTS, period.start, period.end, [], f"{hours}h")
     drawn = kibana_numbers(panel, share, leaves_of(one, seeded.own.search(index, body)), hours)
-    shown = page_numbers(panel, seeded.panel(panel, window))
+    shown = page_numbers(panel, seeded.panel(panel, period))
     if panel.chart == "bars":  # Kibana asks for the rest of the series in a second search
         shown = {key: value for key, value in shown.items() if key[0] != "others"}
     ids = {key[-1] for key in drawn}
@@ -209,16 +209,16 @@ def named_values(panel: Panel, values: list, hours: int) -> Iterator[tuple[str, 
 
 def test_kibanas_list_has_the_turns_of_the_page(seeded: Seeded) -> None:
     """The saved search of unanswered questions."""
-    window, _ = WINDOWS["month"]
+    period, _ = PERIODS["month"]
     for (kind, name), one in OBJECTS.items():
         if kind != "search":
             continue
         pattern, filters = source_of(one, OBJECTS)
         ((field, order),) = one["attributes"]["sort"]
-        time = {"range": {field: {"gte": window.start.isoformat(), "lt": window.end.isoformat()}}}
+        time = {"range": {field: {"gte": period.start.isoformat(), "lt": period.end.isoformat()}}}
         body = {"size": 20, "sort": [{field: order}], "query": {"bool": {"filter": [time, *filters]}}}
         hits = seeded.own.search(pattern["title"], body)["hits"]["hits"]
-        rows = seeded.panel(panel_of(name)[0], window)["rows"]
+        rows = seeded.panel(panel_of(name)[0], period)["rows"]
         assert [[hit["_source"].get(column) for column in one["attributes"]["columns"]] for hit in hits] == rows
 
 
@@ -228,14 +228,14 @@ def test_new_versions_are_marked_in_every_time_series(seeded: Seeded) -> None:
     for event in seeded.events:
         if isinstance(event, TurnEvent) and event.row["model_version"]:
             first.setdefault((event.row["bot"], event.row["model_version"]), event.row["received_at"])
-    for window, _ in WINDOWS.values():
+    for period, _ in PERIODS.values():
         expected = {
             (bot, version, at)
             for (bot, version), at in first.items()
-            if window.start <= at < window.end and window.bot in (None, bot)
+            if period.start <= at < period.end and period.bot in (None, bot)
         }
         for panel in DASHBOARD.panels:
-            result = seeded.panel(panel, window)
+            result = seeded.panel(panel, period)
             assert ("markers" in result) == panel.is_over_time
             if panel.is_over_time:
                 found = {(one["bot"], one["version"], datetime.fromisoformat(one["time"])) for one in result["markers"]}
@@ -243,9 +243,13 @@ def test_new_versions_are_marked_in_every_time_series(seeded: Seeded) -> None:
     assert len(first) == 18
 
 
+def panels_of(search: Search) -> SearchedPanels:
+    return SearchedPanels(dashboard=DASHBOARD, search=search)
+
+
 def ids_of(seeded: Seeded, **wanted: object) -> list[str]:
-    window, _ = WINDOWS["month"]
-    result = read_turns(seeded.own, TurnFilter(start=window.start, end=window.end, **wanted))  # type: ignore[arg-type]
+    period, _ = PERIODS["month"]
+    result = panels_of(seeded.own).turns(TurnFilter(start=period.start, end=period.end, **wanted))  # type: ignore[arg-type]
     place = [column["id"] for column in result["columns"]].index("turn_id")
     return [row[place] for row in result["rows"]]
 
@@ -284,8 +288,8 @@ def test_a_conversation_is_listed_with_all_bots_as_it_was_spoken(seeded: Seeded)
     assert len(asked) == 5
     for name in asked:
         assert ids_of(seeded, conversation=name) == by_conversation[name][:100]
-    window, _ = WINDOWS["month"]
-    result = read_turns(seeded.own, TurnFilter(start=window.start, end=window.end, conversation=asked[0], limit=3))
+    period, _ = PERIODS["month"]
+    result = panels_of(seeded.own).turns(TurnFilter(start=period.start, end=period.end, conversation=asked[0], limit=3))
     assert result["keys"] == [{"conversation": asked[0]}] * 3
 
 
@@ -319,11 +323,11 @@ def test_missing_indices_are_empty_panels(stack_settings: Settings) -> None:
     """Before the first turn: charts have their intervals and no series, tables have no rows."""
     search = bootstrap.search_over_http(stack_settings, 30.0)
     missing = OwnIndices(stack_settings.elastic_url, search, f"missing-{uuid.uuid4().hex}-")
-    window, _ = WINDOWS["month"]
+    period, _ = PERIODS["month"]
     for panel in DASHBOARD.panels:
-        result = read_panel(missing, panel, window)
+        result = panels_of(missing).panel(panel.id, period)
         assert not without_nothing(page_numbers(panel, result)), panel.id
-    assert read_turns(missing, TurnFilter(start=window.start, end=window.end, kind="down"))["rows"] == []
+    assert panels_of(missing).turns(TurnFilter(start=period.start, end=period.end, kind="down"))["rows"] == []
 
 
 def test_a_search_that_cannot_be_done_is_an_error(stack_settings: Settings) -> None:
@@ -333,4 +337,4 @@ def test_a_search_that_cannot_be_done_is_an_error(stack_settings: Settings) -> N
         search.search("kogpt2-turns", {"query": {"no_such_query": {}}})
     away = bootstrap.search_over_http(Settings(elastic=Elastic(url="http://127.0.0.1:9")), 1.0)
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:9"):
-        read_panel(away, DASHBOARD.panels[0], WINDOWS["month"][0])
+        panels_of(away).panel(DASHBOARD.panels[0].id, PERIODS["month"][0])

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kogpt2_chat.dashboards.panels import DRILL_BY_FIELD, PANELS, Panel, load_dashboard, parse_dashboard
+from kogpt2_chat.dashboards.periods import DAY, INTERVALS, Period, hours_of, interval_of, starts_of
 from kogpt2_chat.dashboards.queries import panel_query
 from kogpt2_chat.dashboards.results import definition, panel_result
 from kogpt2_chat.dashboards.turns import MOST_TURNS, TurnFilter, turns_query, turns_result
-from kogpt2_chat.dashboards.windows import DAY, INTERVALS, Window, hours_of, interval_of, starts_of
 from kogpt2_chat.domain.gate.wilson import wilson
 from kogpt2_chat.domain.search.fields import FIELDS_BY_INDEX, SAFETY_INDEX, TURN_INDEX
 from kogpt2_chat.errors import InvalidInput
@@ -128,9 +128,9 @@ def test_the_page_gets_the_definition_without_queries() -> None:
 )  # fmt: skip
 def test_intervals_follow_from_the_length_of_the_period(length: timedelta, name: str) -> None:
     """The shortest interval of which there are at most a hundred, for some panels not below a day."""
-    window = Window(start=START, end=START + length)
-    assert interval_of(window, at_least_a_day=False).name == name
-    at_least_a_day = interval_of(window, at_least_a_day=True)
+    period = Period(start=START, end=START + length)
+    assert interval_of(period, at_least_a_day=False).name == name
+    at_least_a_day = interval_of(period, at_least_a_day=True)
     assert at_least_a_day.name == (name if name in ("1d", "1w", "1M") else "1d")
 
 
@@ -142,14 +142,14 @@ def test_intervals_follow_from_the_length_of_the_period(length: timedelta, name:
 )
 def test_intervals_cover_the_period_without_a_gap(start: datetime, length: timedelta) -> None:
     """They begin at round times in Seoul, and only the first may begin before the period."""
-    window = Window(start=start, end=start + length)
-    interval = interval_of(window, at_least_a_day=False)
-    starts = starts_of(window, interval)
+    period = Period(start=start, end=start + length)
+    interval = interval_of(period, at_least_a_day=False)
+    starts = starts_of(period, interval)
     assert starts[0] <= start
-    assert all(start < one < window.end for one in starts[1:])
+    assert all(start < one < period.end for one in starts[1:])
     for one, following in zip(starts, [*starts[1:], None], strict=True):
         end = one + timedelta(hours=hours_of(one, interval))
-        assert end == following if following else end >= window.end
+        assert end == following if following else end >= period.end
         local = one.astimezone(SEOUL)
         if interval.length >= DAY.length:
             assert (local.hour, local.minute, local.second, local.microsecond) == (0, 0, 0, 0)
@@ -169,7 +169,7 @@ def test_intervals_cover_the_period_without_a_gap(start: datetime, length: timed
 )
 def test_a_period_that_cannot_be_is_an_error(start: datetime, end: datetime, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        Window(start=start, end=end)
+        Period(start=start, end=end)
 
 
 def test_a_list_of_turns_is_bounded() -> None:
@@ -196,11 +196,11 @@ def test_single_turns_lead_to_their_conversations() -> None:
     """In the list and in panels that list turns. Documents without one, as of another index, lead nowhere."""
     sources = [{"turn_id": "bot_question-1-2", "conversation": "s-1"}, {"turn_id": "bot_question-1-3"}]
     found = {"hits": {"hits": [{"_source": source} for source in sources]}}
-    window = Window(start=START, end=START + timedelta(days=1))
+    period = Period(start=START, end=START + timedelta(days=1))
     listing = next(panel for panel in load_dashboard().panels if panel.columns)
-    for result in (turns_result(found), panel_result(listing, found, window)):
+    for result in (turns_result(found), panel_result(listing, found, period)):
         assert result["keys"] == [{"conversation": "s-1"}, {}]
-    for _, body in (turns_query(TurnFilter(start=START, end=window.end)), panel_query(listing, window)):
+    for _, body in (turns_query(TurnFilter(start=START, end=period.end)), panel_query(listing, period)):
         assert "conversation" in body["_source"]
 
 
@@ -232,7 +232,7 @@ def bucket(key: object, count: int, **more: Any) -> dict[str, Any]:
 
 def test_empty_intervals_are_zeros_for_counts_and_nulls_for_percentiles() -> None:
     """A percentile, mean, share or ratio of nothing is not zero."""
-    window = Window(start=START, end=START + timedelta(minutes=3))
+    period = Period(start=START, end=START + timedelta(minutes=3))
     at_ms = int((START + timedelta(minutes=1)).timestamp() * 1000)
     metrics = [
         {"id": "n", "kind": "count", "title": BOTH},
@@ -248,7 +248,7 @@ def test_empty_intervals_are_zeros_for_counts_and_nulls_for_percentiles() -> Non
         own={"doc_count": 3}, speed={"value": 6.0}, **{"speed-per": {"value": 300.0}},
     )  # fmt: skip
     found = panel_result(
-        panel, response(split0={"buckets": [bucket("ChatbotA", 4, times={"buckets": [full]})]}), window
+        panel, response(split0={"buckets": [bucket("ChatbotA", 4, times={"buckets": [full]})]}), period
     )
     values = [series["values"] for series in found["series"]]
     assert values == [
@@ -260,11 +260,11 @@ def test_empty_intervals_are_zeros_for_counts_and_nulls_for_percentiles() -> Non
 
 def test_stacked_bars_add_up_to_all_documents() -> None:
     """What is in none of the series, because there are too many of them, is one more."""
-    window = Window(start=START, end=START + timedelta(minutes=2))
+    period = Period(start=START, end=START + timedelta(minutes=2))
     at_ms = int(START.timestamp() * 1000)
     one = bucket("ChatbotA", 4, times={"buckets": [bucket(at_ms, 4)]})
     times = {"buckets": [bucket(at_ms, 6)]}
-    found = panel_result(panel_of(), response(split0={"buckets": [one]}, times=times), window)
+    found = panel_result(panel_of(), response(split0={"buckets": [one]}, times=times), period)
     assert [(series["name"], series["values"]) for series in found["series"]] == [
         ("ChatbotA", [4, 0]),
         ("others", [2, 0]),
@@ -274,23 +274,23 @@ def test_stacked_bars_add_up_to_all_documents() -> None:
 
 def test_a_key_leads_to_the_turns_behind_a_number() -> None:
     """By the parameters of the list of turns; without `drill` there is none."""
-    window = Window(start=START, end=START + timedelta(minutes=2))
+    period = Period(start=START, end=START + timedelta(minutes=2))
     inner = bucket(3, 4, times={"buckets": []})
     found = response(split0={"buckets": [bucket("ChatbotA", 4, split1={"buckets": [inner]})]})
     panel = panel_of(split=["bot", "model_version"], drill={"outcome": "unanswered"})
-    (series,) = panel_result(panel, found, window)["series"]
+    (series,) = panel_result(panel, found, period)["series"]
     assert series["key"] == {"bot": "ChatbotA", "version": 3, "outcome": "unanswered"}
     assert series["name"] == "마루 v3"
-    (series,) = panel_result(panel_of(split=["bot", "model_version"]), found, window)["series"]
+    (series,) = panel_result(panel_of(split=["bot", "model_version"]), found, period)["series"]
     assert series["key"] == {}
     assert set(DRILL_BY_FIELD.values()) <= {field.name for field in fields(TurnFilter)}
 
 
 def test_a_search_only_reads_and_is_bounded() -> None:
     """It has a period, a timeout and sizes; the documents themselves are returned by lists only."""
-    window = Window(start=START, end=START + timedelta(days=1), bot="ChatbotA")
+    period = Period(start=START, end=START + timedelta(days=1), bot="ChatbotA")
     for panel in load_dashboard().panels:
-        index, body = panel_query(panel, window)
+        index, body = panel_query(panel, period)
         assert index == panel.index
         assert {"term": {"bot": "ChatbotA"}} in body["query"]["bool"]["filter"]
         assert body["timeout"] == "10s"

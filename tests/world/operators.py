@@ -12,18 +12,18 @@ from typing import Any
 import requests
 from starlette.routing import Route
 
+from kogpt2_chat.dashboards.periods import Period
 from kogpt2_chat.dashboards.turns import TurnFilter
-from kogpt2_chat.dashboards.windows import Window
 from kogpt2_chat.errors import NotFound
 from kogpt2_chat.operator_login import OperatorLogin
 from tests.world.served import Served, in_memory_topics, serve
 from world.gateway.ops.commands import TurnCommand
-from world.gateway.ops.login import LoginDesk
+from world.gateway.ops.login import LoginRoutes
 from world.gateway.ops.now import LiveFigures
 from world.gateway.ops.ports import Json
-from world.gateway.ops.routes import Desk, ops_routes
+from world.gateway.ops.routes import OperatorRoutes, ops_routes
 from world.gateway.ops.sessions import Sessions
-from world.gateway.ops.work import Workers
+from world.gateway.ops.work import CallThreads
 from world.gateway.rooms.rooms import Rooms
 from world.gateway.rules.limits import LoginLimits, Rate
 
@@ -65,27 +65,27 @@ class CountedPanels:
         title = {"ko": "대화", "en": "turns"}
         return {"panels": [{"id": "turns", "title": title, "note": title, "chart": "numbers", "unit": "turns"}]}
 
-    def panel(self, panel_id: str, window: Window) -> Json:
+    def panel(self, panel_id: str, period: Period) -> Json:
         if panel_id != "turns":
             raise NotFound(f"there is no panel {panel_id!r}")
         title = {"ko": "대화", "en": "turns"}
-        return {"numbers": [{"id": "turns", "title": title, "kind": "number", "value": len(self._found(window))}]}
+        return {"numbers": [{"id": "turns", "title": title, "kind": "number", "value": len(self._found(period))}]}
 
     def turns(self, wanted: TurnFilter) -> Json:
         self.wanted = wanted
         newest = sorted(
-            self._found(Window(start=wanted.start, end=wanted.end, bot=wanted.bot)),
+            self._found(Period(start=wanted.start, end=wanted.end, bot=wanted.bot)),
             key=lambda turn: turn.at,
             reverse=True,
         )[: wanted.limit]
         return {"columns": [], "rows": [[turn.turn_id, turn.text] for turn in newest], "keys": []}
 
-    def _found(self, window: Window) -> list[ListedTurn]:
+    def _found(self, period: Period) -> list[ListedTurn]:
         self.searches += 1
         assert self.may_count.wait(20)
         if self.error is not None:
             raise self.error
-        return [turn for turn in self.listed if window.start <= turn.at < window.end and window.bot in (None, turn.bot)]
+        return [turn for turn in self.listed if period.start <= turn.at < period.end and period.bot in (None, turn.bot)]
 
 
 TURNS = [
@@ -97,7 +97,7 @@ ALL = {"from": "2026-02-01T00:00:00Z", "to": "2026-04-01T00:00:00Z"}
 
 
 @dataclass
-class Office:
+class OperatorPages:
     """What the operators' pages are made of.
 
     Attributes:
@@ -110,7 +110,7 @@ class Office:
 
     login: OperatorLogin = LOGIN
     panels: Any = field(default_factory=lambda: CountedPanels(TURNS))
-    workers: Workers = field(default_factory=lambda: Workers("Elasticsearch", threads=2, waiting=3))
+    threads: CallThreads = field(default_factory=lambda: CallThreads("Elasticsearch", threads=2, waiting=3))
     origins: frozenset[str] = frozenset()
     now: float = 1_800_000_000.0
     monotonic_s: float = 0.0
@@ -120,19 +120,19 @@ class Office:
     limits: LoginLimits = field(default_factory=lambda: LoginLimits(Rate(per_s=1, burst=9e9), Rate(per_s=1, burst=9e9)))
 
     def routes(self, rooms: Rooms) -> list[Route]:
-        login = LoginDesk(
+        login = LoginRoutes(
             sessions=Sessions(self.login),
             origins=self.origins,
             limits=self.limits,
             clock=lambda: self.now,
             monotonic=lambda: self.monotonic_s,
         )
-        desk = Desk(
+        desk = OperatorRoutes(
             panels=self.panels,
             links={"mlflow": "http://127.0.0.1:5000", "airflow": "http://127.0.0.1:8080"},
             lineage=TurnCommand("lineage", limit_s=20, program=self.program),
             replay=TurnCommand("explain", limit_s=20, waiting=1, niceness=5, program=self.program),
-            workers=self.workers,
+            threads=self.threads,
             clock=lambda: self.now,
         )
         figures = LiveFigures(
@@ -144,8 +144,8 @@ class Office:
 
 
 @contextmanager
-def serve_office(office: Office, **changed: object) -> Iterator[Served]:
-    with serve(in_memory_topics(), ops=office.routes, **changed) as served:  # type: ignore[arg-type]
+def serve_operator_pages(pages: OperatorPages, **changed: object) -> Iterator[Served]:
+    with serve(in_memory_topics(), ops=pages.routes, **changed) as served:  # type: ignore[arg-type]
         yield served
 
 

@@ -21,7 +21,17 @@ from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.ports import Outgoing
 from kogpt2_chat.settings import Settings
 from kogpt2_chat.testing.kafka import Broker, InMemoryTopics, InMemoryTransactionalConsumer
-from tests.world.operators import ALL, HARMFUL, TURN, TURNS, Office, Operator, operator, program, serve_office
+from tests.world.operators import (
+    ALL,
+    HARMFUL,
+    TURN,
+    TURNS,
+    Operator,
+    OperatorPages,
+    operator,
+    program,
+    serve_operator_pages,
+)
 from tests.world.served import Served
 from tests.world.waiting import wait_until
 from world.gateway.ops.login import COOKIE
@@ -30,13 +40,13 @@ from world.gateway.ops.routes import REFRESH_S
 
 
 @pytest.fixture(scope="module")
-def office() -> Office:
-    return Office()
+def operator_pages() -> OperatorPages:
+    return OperatorPages()
 
 
 @pytest.fixture(scope="module")
-def served(office: Office) -> Iterator[Served]:
-    with serve_office(office) as running:
+def served(operator_pages: OperatorPages) -> Iterator[Served]:
+    with serve_operator_pages(operator_pages) as running:
         yield running
 
 
@@ -47,11 +57,11 @@ def browser(served: Served) -> Iterator[Operator]:
 
 
 @pytest.fixture
-def panels(office: Office) -> Iterator[object]:
+def panels(operator_pages: OperatorPages) -> Iterator[object]:
     """The panels, which a test may break."""
-    yield office.panels
-    office.panels.error = None
-    office.panels.may_count.set()
+    yield operator_pages.panels
+    operator_pages.panels.error = None
+    operator_pages.panels.may_count.set()
 
 
 def test_the_dashboard_says_what_the_page_draws(browser: Operator) -> None:
@@ -87,10 +97,10 @@ def test_a_panel_is_about_the_wanted_time_and_bot(browser: Operator, parameters:
 
 def test_without_times_a_panel_is_about_the_last_day() -> None:
     """Up to now."""
-    office = Office(now=TURNS[2].at.timestamp())
-    with serve_office(office) as served:
+    operator_pages = OperatorPages(now=TURNS[2].at.timestamp())
+    with serve_operator_pages(operator_pages) as served:
         for earlier_s, found in ((0, 2), (60, 1), (24 * 3600, 0)):
-            office.now -= earlier_s
+            operator_pages.now -= earlier_s
             rows = operator(served).ask("api/turns").json()["rows"]
             assert [row[0] for row in rows] == [TURNS[found].turn_id]
 
@@ -113,32 +123,36 @@ WRONG_TURNS = {
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name in WRONG for value in WRONG[name]])
 @pytest.mark.parametrize("path", ["api/panel/turns", "api/turns"])
-def test_a_wrong_parameter_is_named(browser: Operator, office: Office, path: str, name: str, value: str) -> None:
+def test_a_wrong_parameter_is_named(
+    browser: Operator, operator_pages: OperatorPages, path: str, name: str, value: str
+) -> None:
     """And nothing is searched."""
-    searches = office.panels.searches
+    searches = operator_pages.panels.searches
     reply = browser.ask(path, ALL | {name: value})
     assert (reply.status_code, reply.json()["reason"]) == (400, "parameter"), reply.text
     assert name in reply.json()["what"]
-    assert office.panels.searches == searches
+    assert operator_pages.panels.searches == searches
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name in WRONG_TURNS for value in WRONG_TURNS[name]])
-def test_a_wrong_filter_of_turns_is_named(browser: Operator, office: Office, name: str, value: str) -> None:
+def test_a_wrong_filter_of_turns_is_named(
+    browser: Operator, operator_pages: OperatorPages, name: str, value: str
+) -> None:
     """The search server never sees it."""
-    searches = office.panels.searches
+    searches = operator_pages.panels.searches
     reply = browser.ask("api/turns", ALL | {name: value})
     assert (reply.status_code, reply.json()["reason"]) == (400, "parameter"), reply.text
     assert name in reply.json()["what"]
-    assert office.panels.searches == searches
+    assert operator_pages.panels.searches == searches
 
 
-def test_a_conversation_may_have_any_name(browser: Operator, office: Office) -> None:
+def test_a_conversation_may_have_any_name(browser: Operator, operator_pages: OperatorPages) -> None:
     """Players and their programs choose it. An empty one narrows nothing."""
     for name in ("s-19", "손님 #1&limit=1", HARMFUL, "*", "가" * 1024):
         assert browser.ask("api/turns", ALL | {"conversation": name}).status_code == 200
-        assert office.panels.wanted.conversation == name
+        assert operator_pages.panels.wanted.conversation == name
     browser.ask("api/turns", ALL | {"conversation": ""})
-    assert office.panels.wanted.conversation is None
+    assert operator_pages.panels.wanted.conversation is None
 
 
 def test_a_last_day_before_all_times_is_refused(browser: Operator) -> None:
@@ -171,22 +185,26 @@ def test_what_does_not_exist_is_not_found(browser: Operator, path: str) -> None:
     assert (reply.status_code, reply.json()["reason"]) == (404, "not_found")
 
 
-def test_open_pages_share_their_searches(browser: Operator, office: Office, served: Served, panels: object) -> None:
+def test_open_pages_share_their_searches(
+    browser: Operator, operator_pages: OperatorPages, served: Served, panels: object
+) -> None:
     """Those who ask while a search runs wait for the same one, and who asks a moment later gets its result."""
     asked = ALL | {"from": "2026-02-02"}
-    office.panels.may_count.clear()
-    before = office.panels.searches
+    operator_pages.panels.may_count.clear()
+    before = operator_pages.panels.searches
     with ThreadPoolExecutor(8) as pool:
         replies = [pool.submit(lambda: operator(served).ask("api/panel/turns", asked).json()) for _ in range(8)]
-        wait_until(lambda: office.panels.searches == before + 1)
-        office.panels.may_count.set()
+        wait_until(lambda: operator_pages.panels.searches == before + 1)
+        operator_pages.panels.may_count.set()
         values = [reply.result(20)["numbers"][0]["value"] for reply in replies]
     assert values == [3] * 8
     assert browser.ask("api/panel/turns", asked).json()["numbers"][0]["value"] == 3
-    assert office.panels.searches == before + 1
+    assert operator_pages.panels.searches == before + 1
 
 
-def test_a_search_server_that_is_away_stops_nothing_else(browser: Operator, office: Office, panels: object) -> None:
+def test_a_search_server_that_is_away_stops_nothing_else(
+    browser: Operator, operator_pages: OperatorPages, panels: object
+) -> None:
     """The panels say so, and find it again at once when it is back. The world goes on."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # nothing listens on this port
@@ -194,7 +212,7 @@ def test_a_search_server_that_is_away_stops_nothing_else(browser: Operator, offi
         away = ElasticOverHttp(Settings(elastic={"url": f"http://user:s3cret@127.0.0.1:{port}"}), timeout_s=5)
         with pytest.raises(Unavailable) as caught:
             away.search("kogpt2-turns", {"size": 0})
-        office.panels.error = caught.value
+        operator_pages.panels.error = caught.value
         for path in ("api/panel/turns", "api/turns"):
             reply = browser.ask(path, ALL | {"to": "2026-03-20"})
             assert (reply.status_code, reply.json()["reason"]) == (503, "unavailable")
@@ -206,20 +224,20 @@ def test_a_search_server_that_is_away_stops_nothing_else(browser: Operator, offi
     player.say("안녕!")
     assert player.wait_for(lambda event: event["t"] == "said")["text"] == "안녕!"
     player.close()
-    office.panels.error = None
+    operator_pages.panels.error = None
     assert browser.ask("api/panel/turns", ALL | {"to": "2026-03-20"}).status_code == 200
 
 
 def test_searches_that_hang_make_the_others_wait_and_then_refuse(
-    browser: Operator, office: Office, served: Served, panels: object
+    browser: Operator, operator_pages: OperatorPages, served: Served, panels: object
 ) -> None:
     """Two run, three wait, the next is told to come back. Players' messages pass meanwhile, and nothing is lost."""
-    office.panels.may_count.clear()
-    before = office.panels.searches
+    operator_pages.panels.may_count.clear()
+    before = operator_pages.panels.searches
     with ThreadPoolExecutor(5) as pool:
         asked = [ALL | {"to": f"2026-03-1{number}"} for number in range(6)]
         replies = [pool.submit(lambda one=one: operator(served).ask("api/panel/turns", one)) for one in asked[:5]]
-        wait_until(lambda: office.workers._unfinished == 5)
+        wait_until(lambda: operator_pages.threads._unfinished == 5)
         refused = browser.ask("api/panel/turns", asked[5])
         assert (refused.status_code, refused.json()["reason"]) == (503, "busy")
         assert int(refused.headers["retry-after"]) == refused.json()["wait_s"] > 0
@@ -228,14 +246,14 @@ def test_searches_that_hang_make_the_others_wait_and_then_refuse(
         player.send("ping", at=1)
         player.wait_for(lambda event: event["t"] == "pong")
         player.close()
-        assert office.panels.searches == before + 2, "no more than two at the same time"
-        office.panels.may_count.set()
+        assert operator_pages.panels.searches == before + 2, "no more than two at the same time"
+        operator_pages.panels.may_count.set()
         assert [reply.result(20).status_code for reply in replies] == [200] * 5
-    wait_until(lambda: office.workers._unfinished == 0)
+    wait_until(lambda: operator_pages.threads._unfinished == 0)
     assert browser.ask("api/panel/turns", asked[5]).status_code == 200
 
 
-def test_the_figures_of_this_moment(browser: Operator, office: Office, served: Served) -> None:
+def test_the_figures_of_this_moment(browser: Operator, operator_pages: OperatorPages, served: Served) -> None:
     """Players and rooms are those of this gateway. A server that is away leaves out its figure, with the reason."""
     served.empty()
     player = WorldPlayer(browser.url, "별똥별")
@@ -247,7 +265,7 @@ def test_the_figures_of_this_moment(browser: Operator, office: Office, served: S
     assert all(figure["title"].keys() == {"ko", "en"} for figure in found["numbers"])
     player.close()
     served.empty()
-    with serve_office(Office(waiting=Unavailable("Kafka is away"), behind_s=7.0)) as other:
+    with serve_operator_pages(OperatorPages(waiting=Unavailable("Kafka is away"), behind_s=7.0)) as other:
         figures = {figure["id"]: figure for figure in operator(other).ask("api/now").json()["numbers"]}
     assert (figures["waiting"]["value"], figures["waiting"]["reason"]) == (None, "Kafka is away")
     assert figures["behind"]["value"] == 7.0
@@ -284,7 +302,7 @@ sys.exit({code})
 
 def test_a_turn_is_followed_by_a_command(tmp_path: Path) -> None:
     """Its JSON is passed on."""
-    with serve_office(Office(program=program(tmp_path, ECHO))) as served, operator(served) as browser:
+    with serve_operator_pages(OperatorPages(program=program(tmp_path, ECHO))) as served, operator(served) as browser:
         reply = browser.ask(f"api/turn/{TURN}")
         assert reply.json() == {"arguments": ["lineage", TURN, "--json"], "text": "<b>안녕</b>"}
         assert (reply.headers["content-type"], reply.headers["cache-control"]) == ("application/json", "no-store")
@@ -305,7 +323,10 @@ def test_a_replay_shows_no_name_and_no_tokens_that_spell_one(tmp_path: Path) -> 
     """The command is made for people at the terminal, who can read Kafka anyway. The page shows masked texts only."""
     for answer, has_steps in (("내 이름은 김철수야", False), ("반가워요", True)):
         source = f"import json, sys; print(json.dumps({explanation(answer)!r})) if sys.argv[1] == 'explain' else 1 / 0"
-        with serve_office(Office(program=program(tmp_path, source))) as served, operator(served) as browser:
+        with (
+            serve_operator_pages(OperatorPages(program=program(tmp_path, source))) as served,
+            operator(served) as browser,
+        ):
             found = browser.ask(f"api/turn/{TURN}/replay").json()
         assert "김철수" not in json.dumps(found, ensure_ascii=False)
         assert (found["replay"]["steps"] != []) is has_steps
@@ -320,7 +341,7 @@ def test_only_ids_of_turns_reach_a_command(tmp_path: Path, turn: str) -> None:
     """Anything else could be an option."""
     mark = tmp_path / "ran"
     touching = program(tmp_path, f"import pathlib; pathlib.Path({str(mark)!r}).touch(); print('{{}}')")
-    with serve_office(Office(program=touching)) as served, operator(served) as browser:
+    with serve_operator_pages(OperatorPages(program=touching)) as served, operator(served) as browser:
         for path in (f"api/turn/{turn}", f"api/turn/{turn}/replay"):
             reply = browser.ask(path)
             assert (reply.status_code, reply.json()["reason"]) == (400, "parameter")
@@ -342,7 +363,7 @@ def test_only_ids_of_turns_reach_a_command(tmp_path: Path, turn: str) -> None:
 def test_a_command_that_fails_says_why(tmp_path: Path, code: int, sentence: str, status: int, reason: str) -> None:
     """With its last sentence, which is its error, and a status for what to do next."""
     failing = program(tmp_path, REFUSE.format(sentence=sentence, code=code))
-    with serve_office(Office(program=failing)) as served, operator(served) as browser:
+    with serve_operator_pages(OperatorPages(program=failing)) as served, operator(served) as browser:
         reply = browser.ask(f"api/turn/{TURN}")
         assert (reply.status_code, reply.json()) == (status, {"reason": reason, "what": sentence})
 
@@ -350,7 +371,7 @@ def test_a_command_that_fails_says_why(tmp_path: Path, code: int, sentence: str,
 @pytest.mark.parametrize("source", ["raise ValueError('s3cret')", "print('no JSON, but s3cret')"])
 def test_a_command_with_a_fault_shows_no_traceback(tmp_path: Path, source: str) -> None:
     """It is logged that it failed; the operator is told to run it."""
-    with serve_office(Office(program=program(tmp_path, source))) as served, operator(served) as browser:
+    with serve_operator_pages(OperatorPages(program=program(tmp_path, source))) as served, operator(served) as browser:
         with capture_logs() as logged:
             reply = browser.ask(f"api/turn/{TURN}")
         assert (reply.status_code, reply.json()["reason"]) == (500, "failed")
@@ -373,7 +394,7 @@ def test_replays_run_one_at_a_time(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
     waiting = program(tmp_path, WAIT.format(folder=str(folder)))
-    with serve_office(Office(program=waiting)) as served, ThreadPoolExecutor(3) as pool:
+    with serve_operator_pages(OperatorPages(program=waiting)) as served, ThreadPoolExecutor(3) as pool:
         replies = [pool.submit(lambda: operator(served).ask(f"api/turn/{TURN}/replay")) for _ in range(3)]
         wait_until(lambda: any(reply.done() for reply in replies) and len(list(folder.iterdir())) == 1)
         lineage = pool.submit(lambda: operator(served).ask(f"api/turn/{TURN}"))
@@ -389,7 +410,7 @@ def test_a_browser_that_leaves_ends_its_command(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
     waiting = program(tmp_path, WAIT.format(folder=str(folder)))
-    with serve_office(Office(program=waiting)) as served, ThreadPoolExecutor(1) as pool:
+    with serve_operator_pages(OperatorPages(program=waiting)) as served, ThreadPoolExecutor(1) as pool:
         cookie = operator(served).cookies[COOKIE]
         for number in range(3):  # more than may run and wait
             with closing(HTTPConnection(served.url.removeprefix("http://"), timeout=20)) as connection:
@@ -405,7 +426,7 @@ def test_a_gateway_that_stops_leaves_no_command_behind(tmp_path: Path) -> None:
     """Nor does it wait for one."""
     pids = tmp_path / "pid"
     hanging = program(tmp_path, f"import os, time; open({str(pids)!r}, 'w').write(str(os.getpid())); time.sleep(600)")
-    with serve_office(Office(program=hanging)) as served:
+    with serve_operator_pages(OperatorPages(program=hanging)) as served:
         browser = operator(served)
         asking = threading.Thread(target=lambda: _suppressed(browser, f"api/turn/{TURN}"), daemon=True)
         asking.start()

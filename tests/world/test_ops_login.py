@@ -17,7 +17,7 @@ from starlette.routing import Route
 from structlog.testing import capture_logs
 
 from tests.world.fuzz import ODD
-from tests.world.operators import ALL, LOGIN, TURN, Office, Operator, operator, serve_office
+from tests.world.operators import ALL, LOGIN, TURN, Operator, OperatorPages, operator, serve_operator_pages
 from tests.world.served import Served
 from world.gateway import pages
 from world.gateway.app import web_application
@@ -31,13 +31,13 @@ NAMED = "https://world.example"
 
 
 @pytest.fixture(scope="module")
-def office() -> Office:
-    return Office(origins=frozenset({NAMED}))
+def operator_pages() -> OperatorPages:
+    return OperatorPages(origins=frozenset({NAMED}))
 
 
 @pytest.fixture(scope="module")
-def served(office: Office) -> Iterator[Served]:
-    with serve_office(office) as running:
+def served(operator_pages: OperatorPages) -> Iterator[Served]:
+    with serve_operator_pages(operator_pages) as running:
         yield running
 
 
@@ -65,9 +65,9 @@ def is_refused(reply: requests.Response, path: str) -> bool:
     ["", "forged", "e30.AAAA", Sessions(replace(LOGIN, key="another-key" * 4)).begin(1_800_000_000)],
     ids=["none", "noise", "form", "other key"],
 )
-def test_no_route_answers_without_a_login(served: Served, office: Office, cookie: str) -> None:
+def test_no_route_answers_without_a_login(served: Served, operator_pages: OperatorPages, cookie: str) -> None:
     """Data says that a login is missing, pages lead to it. A new route is covered by this test."""
-    routes, searches = requests_of_all_routes(served), office.panels.searches
+    routes, searches = requests_of_all_routes(served), operator_pages.panels.searches
     assert len(routes) > 15
     for method, path in routes:
         if path == "/ops/login":
@@ -77,7 +77,7 @@ def test_no_route_answers_without_a_login(served: Served, office: Office, cookie
         assert reply.status_code in (303, 401), (method, path)
         assert is_refused(reply, path), (method, path, reply.text)
         assert reply.headers["cache-control"] == "no-store"
-    assert office.panels.searches == searches
+    assert operator_pages.panels.searches == searches
 
 
 def test_every_route_is_behind_the_login(served: Served) -> None:
@@ -120,7 +120,7 @@ def test_the_page_is_no_file_of_the_client(tmp_path: Path, path: str) -> None:
         status(path)
 
 
-def test_an_operator_logs_in_and_out(served: Served, office: Office) -> None:
+def test_an_operator_logs_in_and_out(served: Served, operator_pages: OperatorPages) -> None:
     """The cookie is for /ops only, no script reads it, and no other site can send it. Signing out ends the login."""
     with Operator(served.url) as browser:
         reply = browser.log_in()
@@ -141,7 +141,10 @@ def test_an_operator_logs_in_and_out(served: Served, office: Office) -> None:
 
 def test_behind_https_the_cookie_is_secure() -> None:
     """As the guests' cookie: if a trusted proxy says so."""
-    with serve_office(Office(), trusted_proxies=("127.0.0.1",)) as served, Operator(served.url) as browser:
+    with (
+        serve_operator_pages(OperatorPages(), trusted_proxies=("127.0.0.1",)) as served,
+        Operator(served.url) as browser,
+    ):
         reply = browser.log_in(**{"X-Forwarded-Proto": "https"})
         assert "secure" in reply.headers["set-cookie"].lower()
 
@@ -184,7 +187,7 @@ def test_without_a_password_nobody_gets_in() -> None:
     """Neither with an empty one nor with a cookie that is signed for it."""
     nobody = replace(LOGIN, password=None)
     assert not Sessions(nobody).is_right(LOGIN.username, "")
-    with serve_office(Office(login=nobody)) as served:
+    with serve_operator_pages(OperatorPages(login=nobody)) as served:
         for password in ("", "None", "null"):
             body = {"user": LOGIN.username, "password": password}
             reply = requests.post(f"{served.url}/ops/login", json=body)
@@ -205,16 +208,18 @@ def test_without_a_password_nobody_gets_in() -> None:
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-def test_pages_of_other_origins_get_nothing(served: Served, office: Office, headers: dict[str, str]) -> None:
+def test_pages_of_other_origins_get_nothing(
+    served: Served, operator_pages: OperatorPages, headers: dict[str, str]
+) -> None:
     """Neither a login nor data, although the browser would send the cookie, e.g. from another port of this host."""
     with operator(served) as browser:
-        searches = office.panels.searches
+        searches = operator_pages.panels.searches
         for method, path in (("POST", "login"), ("DELETE", "login"), ("GET", "api/panel/turns"), ("GET", "api/me")):
             body = {"user": LOGIN.username, "password": LOGIN.password}
             reply = browser.request(method, f"{served.url}/ops/{path}", json=body, params=ALL, headers=headers)
             assert (reply.status_code, reply.json()["reason"]) == (403, "origin"), (method, path)
             assert "set-cookie" not in reply.headers
-        assert office.panels.searches == searches
+        assert operator_pages.panels.searches == searches
         assert browser.ask("api/me").status_code == 200, "the login has not ended"
 
 
@@ -226,25 +231,25 @@ def test_own_pages_get_in(served: Served) -> None:
             assert browser.ask("api/me", **headers).status_code == 200
 
 
-def test_a_login_ends_after_half_a_day(served: Served, office: Office) -> None:
+def test_a_login_ends_after_half_a_day(served: Served, operator_pages: OperatorPages) -> None:
     """By the gateway's clock, whatever the browser keeps. A cookie from the future is no cookie either."""
     with operator(served) as browser:
-        began = office.now
+        began = operator_pages.now
         try:
             for age_s, status in ((0, 200), (LIFETIME_S, 200), (LIFETIME_S + 1, 401), (-60, 401)):
-                office.now = began + age_s
+                operator_pages.now = began + age_s
                 assert browser.ask("api/me").status_code == status, age_s
         finally:
-            office.now = began
+            operator_pages.now = began
 
 
 def test_a_new_password_or_name_ends_all_logins() -> None:
     """With the same key. The same account is still logged in after a restart, and at another gateway."""
-    with serve_office(Office()) as first, operator(first) as browser:
+    with serve_operator_pages(OperatorPages()) as first, operator(first) as browser:
         cookie = {"Cookie": f"{COOKIE}={browser.cookies[COOKIE]}"}
     logins = [LOGIN, replace(LOGIN, password="다른 열쇠"), replace(LOGIN, username="operator")]
     for login, status in zip(logins, (200, 401, 401), strict=True):
-        with serve_office(Office(login=login)) as served:
+        with serve_operator_pages(OperatorPages(login=login)) as served:
             assert requests.get(f"{served.url}/ops/api/me", headers=cookie).status_code == status
 
 
@@ -261,9 +266,12 @@ def test_guests_keys_do_not_sign_logins() -> None:
 
 def test_wrong_tries_are_limited_per_address() -> None:
     """With the time to wait. Right ones do not count, and another address may still try."""
-    office = Office(limits=LoginLimits(per_address=Rate(per_s=0.1, burst=3)))
+    operator_pages = OperatorPages(limits=LoginLimits(per_address=Rate(per_s=0.1, burst=3)))
     wrong = replace(LOGIN, password="wrong")
-    with serve_office(office, trusted_proxies=("127.0.0.1",)) as served, Operator(served.url) as browser:
+    with (
+        serve_operator_pages(operator_pages, trusted_proxies=("127.0.0.1",)) as served,
+        Operator(served.url) as browser,
+    ):
         for _ in range(10):
             assert browser.log_in().status_code == 204
         assert [browser.log_in(wrong).status_code for _ in range(4)] == [401, 401, 401, 429]
@@ -271,22 +279,22 @@ def test_wrong_tries_are_limited_per_address() -> None:
         assert (reply.status_code, reply.json()) == (429, {"reason": "rate", "wait_s": 10})
         assert reply.headers["retry-after"] == "10"
         assert browser.log_in(**{"X-Forwarded-For": "192.0.2.7"}).status_code == 204
-        office.monotonic_s += 10
+        operator_pages.monotonic_s += 10
         assert browser.log_in(wrong).status_code == 401
         assert browser.log_in().status_code == 429
 
 
 def test_wrong_tries_are_limited_overall() -> None:
     """For whoever has many addresses. Those who are logged in stay so."""
-    office = Office(limits=LoginLimits(overall=Rate(per_s=1, burst=20)))
+    operator_pages = OperatorPages(limits=LoginLimits(overall=Rate(per_s=1, burst=20)))
     wrong = replace(LOGIN, password="wrong")
-    with serve_office(office, trusted_proxies=("127.0.0.1",)) as served, operator(served) as browser:
+    with serve_operator_pages(operator_pages, trusted_proxies=("127.0.0.1",)) as served, operator(served) as browser:
         addresses = [{"X-Forwarded-For": f"192.0.2.{number}"} for number in range(25)]
         codes = [browser.log_in(wrong, **address).status_code for address in addresses]
         assert codes == [401] * 20 + [429] * 5
         assert browser.log_in().status_code == 429
         assert browser.ask("api/me").status_code == 200
-        office.monotonic_s += 1
+        operator_pages.monotonic_s += 1
         assert browser.log_in().status_code == 204
 
 

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from kogpt2_chat.dashboards.panels import load_dashboard
+from kogpt2_chat.dashboards.periods import Period
 from kogpt2_chat.dashboards.queries import markers_query
 from kogpt2_chat.dashboards.turns import TurnFilter
-from kogpt2_chat.dashboards.windows import Window
 from kogpt2_chat.errors import NotFound
 from world.gateway.ops.panels import MARKERS_KEPT_S, SearchedPanels
 
 DASHBOARD = load_dashboard()
 START, END = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 8, tzinfo=UTC)
-WEEK = Window(start=START, end=END)
-LATER = Window(start=datetime(2026, 3, 5, tzinfo=UTC), end=END)
+WEEK = Period(start=START, end=END)
+LATER = Period(start=datetime(2026, 3, 5, tzinfo=UTC), end=END)
 
 
 class VersionsOnly:
@@ -33,7 +33,7 @@ class VersionsOnly:
 
     def search(self, index: str, body: Mapping[str, object]) -> Mapping[str, Any]:
         for bot in (None, "ChatbotA"):
-            if (index, body) == markers_query(Window(start=START, end=END, bot=bot)):
+            if (index, body) == markers_query(Period(start=START, end=END, bot=bot)):
                 self.searches[f"versions of {bot}"] += 1
                 return _first_turns({1: datetime(2026, 3, 2, tzinfo=UTC), 2: datetime(2026, 3, 6, tzinfo=UTC)})
         self.searches["others"] += 1
@@ -72,11 +72,11 @@ def test_new_versions_are_searched_once_for_all_panels() -> None:
     panels = SearchedPanels(dashboard=DASHBOARD, search=search, clock=lambda: now[0])
     over_time = [panel.id for panel in DASHBOARD.panels if panel.is_over_time]
     assert len(over_time) > 5
-    versions = {window: [_versions(panels.panel(name, window)) for name in over_time] for window in (WEEK, LATER)}
+    versions = {period: [_versions(panels.panel(name, period)) for name in over_time] for period in (WEEK, LATER)}
     assert versions == {WEEK: [[1, 2]] * len(over_time), LATER: [[2]] * len(over_time)}
     assert search.searches == {"versions of None": 1, "others": 2 * len(over_time)}
     for _ in range(2):
-        panels.panel(over_time[0], Window(start=START, end=END, bot="ChatbotA"))
+        panels.panel(over_time[0], Period(start=START, end=END, bot="ChatbotA"))
     assert search.searches["versions of ChatbotA"] == 1
     now[0] += MARKERS_KEPT_S + 1
     panels.panel(over_time[0], WEEK)

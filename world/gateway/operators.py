@@ -11,10 +11,10 @@ from kogpt2_chat.domain.servers.addresses import split_login
 from kogpt2_chat.operator_login import operator_login
 from kogpt2_chat.ports import Topics
 from kogpt2_chat.settings import Settings
-from world.gateway.ops.login import LoginDesk
+from world.gateway.ops.login import LoginRoutes
 from world.gateway.ops.now import LiveFigures, waiting_questions
 from world.gateway.ops.panels import SearchedPanels
-from world.gateway.ops.routes import Desk, ops_routes
+from world.gateway.ops.routes import OperatorRoutes, ops_routes
 from world.gateway.ops.sessions import Sessions
 from world.gateway.rooms.rooms import Rooms
 
@@ -33,9 +33,9 @@ def operators(settings: Settings, topics: Topics, origins: frozenset[str]) -> Ca
     Raises:
         InvalidInput: a file with the account or the key cannot be used.
     """
-    login = LoginDesk(sessions=Sessions(operator_login(settings)), origins=origins)
+    login = LoginRoutes(sessions=Sessions(operator_login(settings)), origins=origins)
     panels = SearchedPanels(dashboard=load_dashboard(), search=bootstrap.search_over_http(settings, _SEARCH_S))
-    desk = Desk(panels=panels, links=_links(settings))
+    desk = OperatorRoutes(panels=panels, links=_links(settings))
 
     def routes(rooms: Rooms) -> Sequence[Route]:
         figures = LiveFigures(

@@ -113,8 +113,7 @@ def _visualization(panel: Panel, object_id: str, title: Text, metrics: Sequence[
 def _parts(share: Share) -> dict[str, str]:
     """Return the queries for the documents that count for a share, and for the others."""
     counted = lucene(share.where)
-    others = f"{lucene(share.among)} AND NOT ({counted})" if share.among else f"NOT ({counted})"
-    return {_both(share.title): counted, _both(OTHERS): others}
+    return {_both(share.title): counted, _both(OTHERS): f"NOT ({counted})"}
 
 
 def lucene(where: Where) -> str:

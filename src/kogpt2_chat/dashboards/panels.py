@@ -89,16 +89,14 @@ class Percentiles(_OfField, frozen=True, kw_only=True, tag="percentiles"):
 
 
 class Share(_Metric, frozen=True, kw_only=True, tag="share"):
-    """The share of the documents that have certain values.
+    """The share of the panel's documents that have certain values.
 
     Attributes:
         where: the values that count.
-        among: the documents that the share refers to; empty: all of the panel.
         bounds: whether Wilson's 95 % interval and the number of documents are shown beside it.
     """
 
     where: Where
-    among: Where = {}
     bounds: bool = False
 
 
@@ -259,7 +257,7 @@ def _uses(panel: Panel) -> Iterator[tuple[str, str]]:
     yield from (("where", name) for name in (*panel.where, *panel.unless, *panel.having))
     for metric in panel.metrics:
         if isinstance(metric, Share):
-            yield from (("where", name) for name in (*metric.where, *metric.among))
+            yield from (("where", name) for name in metric.where)
         elif isinstance(metric, Ratio):
             yield from (("number", metric.field), ("number", metric.per))
         elif isinstance(metric, Sample):

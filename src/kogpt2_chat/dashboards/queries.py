@@ -19,7 +19,7 @@ from kogpt2_chat.dashboards.panels import (
     Sum,
     Where,
 )
-from kogpt2_chat.dashboards.windows import Window, interval_of
+from kogpt2_chat.dashboards.periods import Period, interval_of
 from kogpt2_chat.domain.search.fields import TIME_FIELD, TURN_INDEX
 
 Body = dict[str, Any]
@@ -40,20 +40,20 @@ def split_name(depth: int) -> str:
     return f"split{depth}"
 
 
-def panel_query(panel: Panel, window: Window) -> tuple[str, Body]:
+def panel_query(panel: Panel, period: Period) -> tuple[str, Body]:
     """Return the index that a panel searches, and the body of the search."""
-    filters = panel_filters(panel, window)
+    filters = panel_filters(panel, period)
     if panel.columns:
         time = TIME_FIELD[panel.index]
         listed = {"_source": [*panel.columns, CONVERSATION], "sort": [{time: "desc"}]}
         return panel.index, _body(filters, size=panel.size) | listed
     aggregations = {name: found for metric in panel.metrics for name, found in metric_aggregations(metric).items()}
     if panel.is_over_time:
-        aggregations = {TIMES: over_time(panel, window, aggregations)}
+        aggregations = {TIMES: over_time(panel, period, aggregations)}
     for depth in reversed(range(len(panel.split))):
         aggregations = {split_name(depth): _split(panel, depth, aggregations)}
     if has_rest(panel):
-        aggregations[TIMES] = over_time(panel, window, {})
+        aggregations[TIMES] = over_time(panel, period, {})
     # The numbers of the whole period need the number of documents, which no aggregation returns.
     return panel.index, _body(filters) | {"aggs": aggregations, "track_total_hits": panel.chart == "numbers"}
 
@@ -63,20 +63,20 @@ def has_rest(panel: Panel) -> bool:
     return panel.chart == "bars" and bool(panel.split) and all(isinstance(metric, Count) for metric in panel.metrics)
 
 
-def markers_query(window: Window) -> tuple[str, Body]:
+def markers_query(period: Period) -> tuple[str, Body]:
     """Return the search for the first turn of each version of each bot, at any time."""
     first = {"first": {"min": {"field": TIME_FIELD[TURN_INDEX]}}}
     versions = {"terms": {"field": "model_version", "size": _MAX_VERSIONS}, "aggs": first}
     bots = {"terms": {"field": "bot", "size": _MAX_BOTS}, "aggs": {split_name(1): versions}}
-    filters = [{"range": {"model_version": {"gt": 0}}}, *_of_bot(window)]
+    filters = [{"range": {"model_version": {"gt": 0}}}, *_of_bot(period)]
     return TURN_INDEX, _body(filters) | {"aggs": {split_name(0): bots}}
 
 
-def panel_filters(panel: Panel, window: Window) -> list[Body]:
+def panel_filters(panel: Panel, period: Period) -> list[Body]:
     """Return the conditions that the documents of a panel fulfil."""
     return [
-        in_time(TIME_FIELD[panel.index], window.start, window.end),
-        *_of_bot(window),
+        in_time(TIME_FIELD[panel.index], period.start, period.end),
+        *_of_bot(period),
         *conditions(panel.where),
         *({"bool": {"must_not": [condition]}} for condition in conditions(panel.unless)),
         *({"exists": {"field": name}} for name in panel.having),
@@ -88,8 +88,8 @@ def in_time(field: str, start: datetime, end: datetime) -> Body:
     return {"range": {field: {"gte": start.isoformat(), "lt": end.isoformat()}}}
 
 
-def _of_bot(window: Window) -> list[Body]:
-    return [{"term": {"bot": window.bot}}] if window.bot else []
+def _of_bot(period: Period) -> list[Body]:
+    return [{"term": {"bot": period.bot}}] if period.bot else []
 
 
 def conditions(where: Where) -> list[Body]:
@@ -102,9 +102,9 @@ def all_of(where: Where) -> Body:
     return {"bool": {"filter": conditions(where)}}
 
 
-def over_time(panel: Panel, window: Window, aggregations: Mapping[str, Body]) -> Body:
+def over_time(panel: Panel, period: Period, aggregations: Mapping[str, Body]) -> Body:
     """Return the aggregation by intervals. Empty intervals are left out; the result adds them."""
-    interval = interval_of(window, at_least_a_day=panel.interval == "day")
+    interval = interval_of(period, at_least_a_day=panel.interval == "day")
     length = {"calendar_interval" if interval.is_calendar else "fixed_interval": interval.name}
     histogram = {"field": TIME_FIELD[panel.index], "time_zone": TIME_ZONE, "min_doc_count": 1, **length}
     return {"date_histogram": histogram, **_below(aggregations)}
@@ -129,8 +129,7 @@ def metric_aggregations(metric: Metric) -> dict[str, Body]:
     if isinstance(metric, Count):
         return {}
     if isinstance(metric, Share):
-        among = {f"{name}-among": {"filter": all_of(metric.among)}} if metric.among else {}
-        return {name: {"filter": all_of(metric.where)}, **among}
+        return {name: {"filter": all_of(metric.where)}}
     if isinstance(metric, Ratio):
         return {name: {"sum": {"field": metric.field}}, f"{name}-per": {"sum": {"field": metric.per}}}
     if isinstance(metric, Sum | PerHour):

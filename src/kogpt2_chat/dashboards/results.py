@@ -24,8 +24,8 @@ from kogpt2_chat.dashboards.panels import (
     Text,
     load_dashboard,
 )
+from kogpt2_chat.dashboards.periods import Period, hours_of, interval_of, starts_of
 from kogpt2_chat.dashboards.queries import CONVERSATION, TIMES, has_rest, split_name
-from kogpt2_chat.dashboards.windows import Window, hours_of, interval_of, starts_of
 from kogpt2_chat.domain.chat.bots import BOT_BY_ID
 from kogpt2_chat.domain.gate.wilson import wilson
 from kogpt2_chat.domain.search.fields import FIELDS_BY_INDEX
@@ -86,7 +86,7 @@ def definition(dashboard: Dashboard) -> dict[str, object]:
 
 
 def panel_result(
-    panel: Panel, response: Response, window: Window, markers: Sequence[Mapping[str, object]] = ()
+    panel: Panel, response: Response, period: Period, markers: Sequence[Mapping[str, object]] = ()
 ) -> dict[str, object]:
     """Return the JSON of a panel.
 
@@ -94,7 +94,7 @@ def panel_result(
         panel: the panel.
         response: what Elasticsearch answered to its search. Without its aggregations, such as from a missing index, the
             panel is empty.
-        window: the period of the search.
+        period: the period of the search.
         markers: the new versions in the period, of :func:`markers_result`.
     """
     head = {"id": panel.id, "took_ms": response.get("took", 0)}
@@ -107,16 +107,16 @@ def panel_result(
         values = _values(panel, {**found, "doc_count": total})
         return head | {"numbers": [{**_heading(value), "value": value.content} for value in values]}
     if panel.is_over_time:
-        return head | _series(panel, found, window) | {"markers": list(markers)}
+        return head | _series(panel, found, period) | {"markers": list(markers)}
     return head | _rows(panel, found)
 
 
-def markers_result(response: Response, window: Window) -> list[dict[str, object]]:
+def markers_result(response: Response, period: Period) -> list[dict[str, object]]:
     """Return the versions whose first turn is in the period, oldest first."""
     found: list[dict[str, object]] = []
     for bucket in _buckets(response.get("aggregations", {}), depth=2):
         first = _time(bucket.found["first"]["value"])
-        if first is not None and window.start <= first < window.end:
+        if first is not None and period.start <= first < period.end:
             bot, version = bucket.values
             found.append({"time": first.isoformat(), "bot": bot, "version": version})
     return sorted(found, key=lambda marker: (str(marker["time"]), str(marker["bot"])))
@@ -176,9 +176,9 @@ def _descending(value: Cell) -> float | str:
     return -value if isinstance(value, int | float) else str(value)
 
 
-def _series(panel: Panel, found: Mapping[str, Any], window: Window) -> dict[str, object]:
-    interval = interval_of(window, at_least_a_day=panel.interval == "day")
-    starts = starts_of(window, interval)
+def _series(panel: Panel, found: Mapping[str, Any], period: Period) -> dict[str, object]:
+    interval = interval_of(period, at_least_a_day=panel.interval == "day")
+    starts = starts_of(period, interval)
     hours = [hours_of(start, interval) for start in starts]
     series = []
     for bucket in _buckets(found, len(panel.split)):
@@ -311,8 +311,7 @@ def _percentiles(metric: Percentiles, values: Mapping[str, float | None]) -> Ite
 
 def _shares(metric: Share, bucket: Mapping[str, Any]) -> Iterator[Value]:
     positive = bucket.get(metric.id, {}).get("doc_count", 0)
-    among = bucket.get(f"{metric.id}-among", {}) if metric.among else bucket
-    count = among.get("doc_count", 0)
+    count = bucket.get("doc_count", 0)
     yield Value(id=metric.id, title=metric.title, kind="share", content=positive / count if count else None)
     if metric.bounds:
         low, high = wilson(positive, count) if count else (None, None)

@@ -41,7 +41,7 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoginDesk:
+class LoginRoutes:
     """Lets operators in.
 
     Attributes:

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from kogpt2_chat.domain.chat.topics import QUESTION_TOPIC, WORKER_GROUP
 from kogpt2_chat.ports import Topics
 from world.gateway.ops.denied import Denied
-from world.gateway.ops.work import Recent, Workers
+from world.gateway.ops.work import CallThreads, ResultCache
 from world.gateway.rooms.rooms import Rooms
 
 LIMIT_S: Final = 5.0
@@ -20,7 +20,7 @@ Figures = list[dict[str, object]]
 
 
 def waiting_questions(topics: Topics) -> int:
-    """Return how many questions are after the last ones whose replies workers have published; blocks.
+    """Return how many questions in Kafka have no published reply yet; blocks.
 
     Raises:
         Unavailable: Kafka does not answer in time.
@@ -47,9 +47,11 @@ class LiveFigures:
     waiting: Callable[[], int]
     behind_s: Callable[[], float]
     # Of two servers, one that hangs must not hold the threads that the other one needs.
-    kafka: Workers = field(default_factory=lambda: Workers("Kafka", threads=1, waiting=2, limit_s=LIMIT_S))
-    indexer: Workers = field(default_factory=lambda: Workers("the indexer", threads=1, waiting=2, limit_s=LIMIT_S))
-    _recent: Recent[Figures] = field(default_factory=Recent, init=False)
+    kafka: CallThreads = field(default_factory=lambda: CallThreads("Kafka", threads=1, waiting=2, limit_s=LIMIT_S))
+    indexer: CallThreads = field(
+        default_factory=lambda: CallThreads("the indexer", threads=1, waiting=2, limit_s=LIMIT_S)
+    )
+    _recent: ResultCache[Figures] = field(default_factory=ResultCache, init=False)
 
     async def show(self, request: Request) -> Response:
         """``GET /ops/api/now``: the figures; a figure without a value has the reason."""
@@ -68,9 +70,9 @@ class LiveFigures:
             _figure("behind", "색인이 늦는 시간(초)", "seconds that the index is behind", "number", behind_s),
         ]
 
-    async def _value(self, workers: Workers, read: Callable[[], float]) -> float | Denied:
+    async def _value(self, threads: CallThreads, read: Callable[[], float]) -> float | Denied:
         try:
-            return await workers.run(read)
+            return await threads.run(read)
         except Denied as denied:
             return denied
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kogpt2_chat.dashboards.panels import Dashboard
+from kogpt2_chat.dashboards.periods import Period
 from kogpt2_chat.dashboards.queries import markers_query, panel_query
-from kogpt2_chat.dashboards.read import read_turns
 from kogpt2_chat.dashboards.results import definition, markers_result, panel_result
-from kogpt2_chat.dashboards.turns import TurnFilter
-from kogpt2_chat.dashboards.windows import Window
+from kogpt2_chat.dashboards.turns import TurnFilter, fed_back, feedback_query, turns_query, turns_result
 from kogpt2_chat.errors import NotFound
 from kogpt2_chat.ports import Search
 from world.gateway.ops.ports import Json
@@ -38,7 +37,7 @@ class SearchedPanels:
         """Return what the page needs to draw the panels, without data."""
         return definition(self.dashboard)
 
-    def panel(self, panel_id: str, window: Window) -> Json:
+    def panel(self, panel_id: str, period: Period) -> Json:
         """Return a panel's data.
 
         Raises:
@@ -48,8 +47,8 @@ class SearchedPanels:
         panel = self.dashboard.panel(panel_id)
         if panel is None:
             raise NotFound(f"there is no panel {panel_id!r}")
-        markers = self._markers(window) if panel.is_over_time else []
-        return panel_result(panel, self.search.search(*panel_query(panel, window)), window, markers)
+        markers = self._markers(period) if panel.is_over_time else []
+        return panel_result(panel, self.search.search(*panel_query(panel, period)), period, markers)
 
     def turns(self, wanted: TurnFilter) -> Json:
         """Return single turns as a table, the newest first.
@@ -57,12 +56,13 @@ class SearchedPanels:
         Raises:
             Unavailable: the search server does not answer.
         """
-        return read_turns(self.search, wanted)
+        turn_ids = None if wanted.kind is None else fed_back(self.search.search(*feedback_query(wanted)))
+        return turns_result(self.search.search(*turns_query(wanted, turn_ids)))
 
-    def _markers(self, window: Window) -> list[dict[str, object]]:
+    def _markers(self, period: Period) -> list[dict[str, object]]:
         """Return the new versions in a period; those of all times were read a moment ago, or are read now."""
-        at_s, found = self._found.get(window.bot, (float("-inf"), {}))
+        at_s, found = self._found.get(period.bot, (float("-inf"), {}))
         if self.clock() - at_s > MARKERS_KEPT_S:
-            found = self.search.search(*markers_query(window))
-            self._found[window.bot] = self.clock(), found
-        return markers_result(found, window)
+            found = self.search.search(*markers_query(period))
+            self._found[period.bot] = self.clock(), found
+        return markers_result(found, period)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from kogpt2_chat.dashboards.periods import Period
 from kogpt2_chat.dashboards.turns import MOST_TURNS, TurnFilter
-from kogpt2_chat.dashboards.windows import Window
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.times import PLAUSIBLE_YEARS
 from kogpt2_chat.domain.chat.turn_ids import is_turn_id
@@ -25,7 +25,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 Query = Mapping[str, str]
 
 
-def window_of(query: Query, now: float) -> Window:
+def period_of(query: Query, now: float) -> Period:
     """Return the period that a query asks for; without times, the last day.
 
     Args:
@@ -47,19 +47,19 @@ def window_of(query: Query, now: float) -> Window:
     bot = query.get("bot") or None
     if bot is not None and bot not in BOT_IDS:
         raise Denied("parameter", f"bot: expected one of {', '.join(BOT_IDS)}")
-    return Window(start=start, end=end, bot=bot)
+    return Period(start=start, end=end, bot=bot)
 
 
 def turn_filter(query: Query, now: float) -> TurnFilter:
-    """Return the turns that a query asks for; see :func:`window_of`."""
+    """Return the turns that a query asks for; see :func:`period_of`."""
     limit = _number(query, "limit")
     if limit is not None and not 1 <= limit <= MOST_TURNS:
         raise Denied("parameter", f"limit: expected 1 to {MOST_TURNS}")
-    window = window_of(query, now)
+    period = period_of(query, now)
     return TurnFilter(
-        start=window.start,
-        end=window.end,
-        bot=window.bot,
+        start=period.start,
+        end=period.end,
+        bot=period.bot,
         limit=limit or _USUAL_TURNS,
         outcome=_name(query, "outcome"),
         version=_number(query, "version"),

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from kogpt2_chat.dashboards.periods import Period
 from kogpt2_chat.dashboards.turns import TurnFilter
-from kogpt2_chat.dashboards.windows import Window
 
 Json = Mapping[str, object]
 
@@ -21,7 +21,7 @@ class Panels(Protocol):
         """Return what the page needs to draw the panels, without data."""
         ...
 
-    def panel(self, panel_id: str, window: Window) -> Json:
+    def panel(self, panel_id: str, period: Period) -> Json:
         """Return a panel's data."""
         ...
 

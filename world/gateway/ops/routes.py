@@ -14,11 +14,11 @@ from kogpt2_chat.domain.chat.bots import BOTS
 from kogpt2_chat.domain.learning.masked_explanation import masked_explanation
 from world.gateway.ops.commands import TurnCommand
 from world.gateway.ops.denied import Denied
-from world.gateway.ops.login import PAGE, LoginDesk
+from world.gateway.ops.login import PAGE, LoginRoutes
 from world.gateway.ops.now import LiveFigures
-from world.gateway.ops.parameters import turn_filter, turn_id_of, window_of
+from world.gateway.ops.parameters import period_of, turn_filter, turn_id_of
 from world.gateway.ops.ports import Json, Panels
-from world.gateway.ops.work import Recent, Workers
+from world.gateway.ops.work import CallThreads, ResultCache
 from world.gateway.pages import client_page
 
 REFRESH_S: Final = 30
@@ -27,7 +27,7 @@ REPLAY_S: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class OperatorRoutes:
     """Answers the requests of operators who are logged in.
 
     Attributes:
@@ -35,7 +35,7 @@ class Desk:
         links: addresses of other servers' pages, by name.
         lineage: the command that follows a turn.
         replay: the command that runs a turn's prompt again; it loads the model, so only one runs at a time.
-        workers: runs the queries.
+        threads: run the queries.
         clock: returns seconds since the epoch.
     """
 
@@ -43,9 +43,9 @@ class Desk:
     links: Mapping[str, str]
     lineage: TurnCommand = field(default_factory=lambda: TurnCommand("lineage", limit_s=LINEAGE_S, at_once=2))
     replay: TurnCommand = field(default_factory=lambda: TurnCommand("explain", limit_s=REPLAY_S, waiting=1, niceness=5))
-    workers: Workers = field(default_factory=lambda: Workers("Elasticsearch"))
+    threads: CallThreads = field(default_factory=lambda: CallThreads("Elasticsearch"))
     clock: Callable[[], float] = time.time
-    _recent: Recent[Json] = field(default_factory=Recent, init=False)
+    _recent: ResultCache[Json] = field(default_factory=ResultCache, init=False)
 
     async def show_dashboard(self, request: Request) -> Response:
         """``GET /ops/api/dashboard``: what the page needs to draw the panels, without data."""
@@ -55,19 +55,19 @@ class Desk:
 
     async def show_panel(self, request: Request) -> Response:
         """``GET /ops/api/panel/ID``: a panel's data, at most a few seconds old."""
-        panel_id, window = request.path_params["panel_id"], window_of(request.query_params, self.clock())
+        panel_id, period = request.path_params["panel_id"], period_of(request.query_params, self.clock())
 
         async def find() -> Json:
-            return await self.workers.run(lambda: _timed(lambda: self.panels.panel(panel_id, window)))
+            return await self.threads.run(lambda: _timed(lambda: self.panels.panel(panel_id, period)))
 
-        return JSONResponse({**await self._recent.get((panel_id, window), find), "id": panel_id})
+        return JSONResponse({**await self._recent.get((panel_id, period), find), "id": panel_id})
 
     async def show_turns(self, request: Request) -> Response:
         """``GET /ops/api/turns``: single turns, the newest first; those of one conversation the oldest first."""
         wanted = turn_filter(request.query_params, self.clock())
 
         async def find() -> Json:
-            return await self.workers.run(lambda: _timed(lambda: self.panels.turns(wanted)))
+            return await self.threads.run(lambda: _timed(lambda: self.panels.turns(wanted)))
 
         return JSONResponse({**await self._recent.get(wanted, find), "id": "turns"})
 
@@ -85,7 +85,7 @@ class Desk:
         return await _while_connected(request, replay())
 
 
-def ops_routes(login: LoginDesk, desk: Desk, figures: LiveFigures) -> list[Route]:
+def ops_routes(login: LoginRoutes, desk: OperatorRoutes, figures: LiveFigures) -> list[Route]:
     """Return all routes under ``/ops``.
 
     Args:

@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 _Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any]]
 
 
-class Workers:
+class CallThreads:
     """A few threads that run calls one after the other. They end with the process, whatever they wait for.
 
     Use it from the event loop.
@@ -95,7 +95,7 @@ class Workers:
             future.set_result(result)
 
 
-class Recent(Generic[T]):
+class ResultCache(Generic[T]):
     """Keeps results for a few seconds. Who asks for one that is being made waits for the same.
 
     Use it from the event loop.

@@ -42,7 +42,7 @@ DAY: Final = INTERVALS[6]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Period:
     """The period that a panel shows.
 
     Attributes:
@@ -73,24 +73,24 @@ class Window:
         return self.end - self.start
 
 
-def interval_of(window: Window, *, at_least_a_day: bool) -> Interval:
+def interval_of(period: Period, *, at_least_a_day: bool) -> Interval:
     """Return the shortest interval of which the period has at most a hundred."""
     for interval in INTERVALS:
         if at_least_a_day and interval.length < DAY.length:
             continue
-        if window.length <= interval.length * _MAX_INTERVALS:
+        if period.length <= interval.length * _MAX_INTERVALS:
             return interval
     return INTERVALS[-1]
 
 
-def starts_of(window: Window, interval: Interval) -> list[datetime]:
+def starts_of(period: Period, interval: Interval) -> list[datetime]:
     """Return the beginnings of all intervals that the period touches, in UTC.
 
     The first one may begin before the period.
     """
-    start = _begin(window.start.astimezone(SEOUL), interval)
+    start = _begin(period.start.astimezone(SEOUL), interval)
     found = []
-    while start < window.end:
+    while start < period.end:
         found.append(start.astimezone(UTC))
         start = _following(start, interval)
     return found
