@@ -3,10 +3,11 @@
 #
 # 1. Check the machine, and find Python 3.11 to 3.13; KOGPT2_PYTHON=/path/of/python3 selects one.
 # 2. Create the environment in .venv from the hash-pinned lock files.
-# 3. Find or install a Java runtime for Spark and the servers.
-# 4. Fetch and verify the servers' jars, in a cache that checkouts share.
-# 5. Build the world's client, if npm's registry can be reached.
-# 6. With --browser: install Chromium and a Korean font for the browser test.
+# 3. Compile the worker's native engine, if there is a C compiler.
+# 4. Find or install a Java runtime for Spark and the servers.
+# 5. Fetch and verify the servers' jars, in a cache that checkouts share.
+# 6. Build the world's client, if npm's registry can be reached.
+# 7. With --browser: install Chromium and a Korean font for the browser test.
 #
 # Long steps report every 10 s that they are running, with or without a terminal.
 source "$(dirname "${BASH_SOURCE[0]}")/begin.sh"
@@ -14,6 +15,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/begin.sh"
 unset PYTHONPATH PIP_PREFIX PIP_TARGET PIP_USER PIP_REQUIRE_VIRTUALENV UV_PYTHON UV_SYSTEM_PYTHON UV_TARGET UV_PREFIX
 source scripts/beat.sh
 source scripts/client.sh
+source scripts/native.sh
 readonly DISK_COLD_MB=9000
 readonly FITS='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))'
 readonly WHICH='import os, sys; print(os.path.realpath(sys.base_prefix), *sys.version_info[:3])'
@@ -104,6 +106,7 @@ until flock -w "$BEAT_S" 9; do  # `make demo` and `make test` can be started at 
   say "another set-up is running in this checkout: waiting for it, $SECONDS s so far"
 done
 make_environment
+build_native
 with_beat "Java and jars" .venv/bin/python -m kogpt2_chat.stack.fetch
 build_client
 if [[ ${1:-} == --browser ]]; then install_browser; fi

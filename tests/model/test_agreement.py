@@ -8,7 +8,7 @@ import pytest
 
 from kogpt2_chat.artifact.card import ModelCard, verify_folder
 from kogpt2_chat.artifact.convert import quantise
-from kogpt2_chat.artifact.forms import INT8_WEIGHTS
+from kogpt2_chat.artifact.forms import INT8_WEIGHTS, NATIVE, NATIVE_INT8
 from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.errors import CheckpointCorrupt
@@ -19,7 +19,7 @@ from kogpt2_chat.evaluation.reference import TransformersEngine
 from kogpt2_chat.evaluation.trial import load_version
 from kogpt2_chat.inference.drain import drain
 from kogpt2_chat.inference.loading import load_for_players, load_served, make_engine
-from kogpt2_chat.inference.openvino_engine import OpenVinoEngine
+from kogpt2_chat.inference.paged_engine import PagedEngine
 from kogpt2_chat.network.batches import Example, make_examples
 from kogpt2_chat.network.checkpoint import write_checkpoint
 from kogpt2_chat.network.load import load_bot
@@ -83,7 +83,7 @@ def test_both_engines_report_the_same_log_probability(trained, settings, pairs, 
         finished = []
         for engine, bot in (
             (TransformersEngine(max_batch=32, max_new_tokens=40), reference),
-            (OpenVinoEngine(max_batch=32, max_new_tokens=40), served),
+            (PagedEngine(max_batch=32, max_new_tokens=40), served),
         ):
             engine.add_request("q", bot, bot.encode(question))
             finished += drain(engine)
@@ -136,7 +136,7 @@ def test_a_version_without_engine_files_is_converted_when_it_is_loaded(trained, 
     base = ModelCard(base="t", licence="", small=True)
     write_checkpoint(tmp_path / "old", reference.network, reference.tokenizer, base)
     served = load_for_players(tmp_path / "old", settings)
-    assert served.form == INT8_WEIGHTS
+    assert served.form in (INT8_WEIGHTS, NATIVE, NATIVE_INT8)
     served_answers, reference_answers = (
         [answer.text for answer in generate_answers(engine, bot, questions)]
         for engine, bot in ((make_engine(settings), served), (reference_engine(settings), reference))
@@ -172,7 +172,8 @@ def test_an_unrelated_graph_is_refused(settings, tmp_path):
 
 def test_released_blocks_are_reused_lowest_first(settings, tmp_path):
     """Many short sequences one after another use the same page."""
-    from kogpt2_chat.inference.paged import PagedModel, PageTable
+    from kogpt2_chat.inference.paged import PagedModel
+    from kogpt2_chat.inference.pages import PageTable
 
     model = PagedModel(tiny_version(tmp_path / "1") / "engine.xml", max_sequences=2, max_tokens=64)
     for _ in range(20):

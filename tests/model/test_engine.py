@@ -11,7 +11,7 @@ from kogpt2_chat.evaluation.export import write_version
 from kogpt2_chat.evaluation.reference import TransformersEngine
 from kogpt2_chat.inference.engine import Sampling
 from kogpt2_chat.inference.loading import load_for_players, load_served
-from kogpt2_chat.inference.openvino_engine import OpenVinoEngine
+from kogpt2_chat.inference.paged_engine import PagedEngine
 from kogpt2_chat.inference.sampling import completes_loop, draw_token, next_token
 from kogpt2_chat.network.checkpoint import load_checkpoint
 from kogpt2_chat.network.load import load_bot
@@ -20,7 +20,7 @@ from kogpt2_chat.testing.tiny_gpt2 import LINES, tiny_version
 QUESTIONS = (*LINES, "네?", "등불시장에서 오늘 저녁에 뭐 하면 좋을까요 알려 주세요")
 
 
-ENGINES = {"transformers": TransformersEngine, "openvino": OpenVinoEngine}
+ENGINES = {"transformers": TransformersEngine, "paged": PagedEngine}
 
 
 @pytest.fixture(params=ENGINES)
@@ -61,7 +61,7 @@ def answer_alone(make):
 @pytest.fixture
 def make_in_turn(make, kind):
     """Function that makes the engine under test, with one thread for all batches, so that their order is fixed."""
-    return lambda: make(**({"cores": 1} if kind == "openvino" else {}))
+    return lambda: make(**({"cores": 1} if kind == "paged" else {}))
 
 
 def assert_both_advance(engine, rounds=2):
@@ -70,7 +70,7 @@ def assert_both_advance(engine, rounds=2):
     A step of the reference advances both. A step of OpenVINO ends with the first pass that is complete, so each version
     has advanced after two of them.
     """
-    steps = 2 if isinstance(engine, OpenVinoEngine) else 1
+    steps = 2 if isinstance(engine, PagedEngine) else 1
     for round_ in range(1, rounds + 1):
         for _ in range(steps):
             assert engine.step() == [], "neither has finished"
@@ -260,7 +260,7 @@ def test_control_tokens_are_never_chosen_unless_suppression_is_off(tiny, setting
     for engine, bot, would in (
         (TransformersEngine(max_batch=32, max_new_tokens=10), reference, False),
         (TransformersEngine(max_batch=32, max_new_tokens=10, suppress_control=False), reference, True),
-        (OpenVinoEngine(max_batch=32, max_new_tokens=10), served, False),
+        (PagedEngine(max_batch=32, max_new_tokens=10), served, False),
     ):
         engine.add_request("q", bot, bot.encode("안녕"))
         tokens = run(engine)["q"].token_ids

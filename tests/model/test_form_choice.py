@@ -1,4 +1,4 @@
-"""Two forms of one version, and the choice between them by measurements on this machine."""
+"""The forms of one version, and the choice between them by measurements on this machine."""
 
 import json
 import shutil
@@ -8,7 +8,8 @@ import openvino as ov
 import pytest
 
 from kogpt2_chat.artifact.card import CARD_FILE, CHECK_FILE, file_sha256, read_card
-from kogpt2_chat.artifact.forms import INT8, INT8_WEIGHTS
+from kogpt2_chat.artifact.forms import INT8, INT8_WEIGHTS, NATIVE_INT8
+from kogpt2_chat.artifact.tokenizer import load_tokenizer
 from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.errors import CheckpointCorrupt, GateRefused
 from kogpt2_chat.evaluation.answers import generate_answers
@@ -16,11 +17,17 @@ from kogpt2_chat.evaluation.export import reference_answers
 from kogpt2_chat.inference.engine_check import PROMPTS, CheckedAnswer, compare, read_check
 from kogpt2_chat.inference.form_choice import choose_form, machine_facts
 from kogpt2_chat.inference.loading import load_for_players, load_served, make_engine
-from kogpt2_chat.inference.paged import PagedModel, PageTable, forms_of
+from kogpt2_chat.inference.native.library import find_library, native_forms
+from kogpt2_chat.inference.native_model import NativeModel
+from kogpt2_chat.inference.paged import PagedModel, forms_of
+from kogpt2_chat.inference.pages import PageTable
 from kogpt2_chat.network.checkpoint import load_checkpoint
 from kogpt2_chat.network.load import LoadedBot
 
 pytestmark = pytest.mark.capped_openvino
+LIBRARY = find_library()
+NATIVE_FORMS = native_forms(LIBRARY) if LIBRARY else ()
+ALL_FORMS = (INT8, INT8_WEIGHTS, *NATIVE_FORMS)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +51,14 @@ def changed(version, tmp_path):
     return rewrite
 
 
+def loaded(folder, form):
+    """A version in a form."""
+    if form in NATIVE_FORMS:
+        control_ids = load_tokenizer(folder).control_ids
+        return NativeModel(folder, control_ids, library=LIBRARY, int8=form == NATIVE_INT8, max_sequences=32)
+    return PagedModel(folder / "engine.xml", max_sequences=32, form=form)
+
+
 class RecordingLoader:
     """Loads forms, and records which ones."""
 
@@ -52,11 +67,11 @@ class RecordingLoader:
 
     def __call__(self, form):
         self.loaded.append(form)
-        return PagedModel(self.folder / "engine.xml", max_sequences=32, form=form)
+        return loaded(self.folder, form)
 
 
 def choose(folder, cache, loading, **changes):
-    arguments = {"threads": 1, "least_share": 0.9, "cache": cache} | changes
+    arguments = {"native": None, "threads": 1, "least_share": 0.9, "cache": cache} | changes
     return choose_form(folder, folder / "engine.xml", read_card(folder), load=loading, **arguments)
 
 
@@ -67,14 +82,14 @@ def products(model):
     return {fact["primitiveType"].value for fact in facts if fact["layerType"].value == "FullyConnected"}
 
 
-@pytest.mark.parametrize("form", [INT8, INT8_WEIGHTS])
+@pytest.mark.parametrize("form", ALL_FORMS)
 def test_each_form_gives_the_fp32_answers(version, learned, settings, form):
-    """Both forms come from the same file, and all of their answers are the same as in fp32."""
-    model = PagedModel(version / "engine.xml", max_sequences=32, form=form)
+    """All answers are the same as in fp32."""
+    model = loaded(version, form)
     agreement = compare(model, read_check(version))
     assert (agreement.answers, agreement.same_answers) == (6, 6)
     assert agreement.same_tokens == agreement.tokens > 20
-    assert len(model._free) == len(set(model._free)), "a page was released twice"
+    assert len(model.pool.free) == len(set(model.pool.free)), "a page was released twice"
 
 
 def test_the_forms_multiply_differently(version):
@@ -86,11 +101,11 @@ def test_the_forms_multiply_differently(version):
     assert all(kernel.endswith("f32") for kernel in executed[INT8_WEIGHTS]), executed
 
 
-def test_without_ranges_there_is_one_form(learned, tmp_path, settings):
-    """Speed is not measured then, but the prompts are still compared."""
+def test_without_ranges_a_graph_has_one_form(learned, tmp_path, settings):
+    """Speed is not measured if there is no other engine, but the prompts are still compared."""
     folder = learned.write(tmp_path / "1", ranges=False)
     assert forms_of(folder / "engine.xml") == (INT8_WEIGHTS,)
-    choice = load_served(folder, settings).choice
+    choice = choose(folder, tmp_path / "cache", RecordingLoader(folder))
     assert (choice.form, choice.agrees, dict(choice.speed_by_form)) == (INT8_WEIGHTS, True, {})
     assert choice.agreement.same_answers == 6
 
@@ -101,10 +116,24 @@ def test_a_version_of_the_previous_release_is_served(learned, tmp_path, settings
     assert not (folder / CHECK_FILE).exists()
     choices = []
     bot = load_for_players(folder, settings, on_choice=choices.append)
-    assert set(choices[0].speed_by_form) == {INT8, INT8_WEIGHTS}
+    assert set(choices[0].speed_by_form) == set(ALL_FORMS)
     assert (choices[0].agrees, choices[0].as_fields()["compared"], bot.form) == (True, False, choices[0].form)
     answers = [answer.token_ids for answer in generate_answers(make_engine(settings), bot, [learned.pairs[0].question])]
     assert learned.pairs[0].answer.startswith(bot.decode(answers[0]))
+
+
+@pytest.mark.skipif(not LIBRARY, reason="the native engine was not built: set-up says why")
+def test_the_forms_of_the_native_engine_take_part(version, tmp_path):
+    """A library of other sources is measured anew."""
+    loading = RecordingLoader(version)
+    choice = choose(version, tmp_path / "cache", loading, native=LIBRARY)
+    assert set(loading.loaded) == set(choice.speed_by_form) == set(ALL_FORMS)
+    again = RecordingLoader(version)
+    choose(version, tmp_path / "cache", again, native=LIBRARY)
+    assert again.loaded == []
+    other = shutil.copy(LIBRARY, tmp_path / "gpt2-other.so")
+    choose(version, tmp_path / "cache", again, native=other)
+    assert set(again.loaded) == set(ALL_FORMS)
 
 
 def test_a_machine_measures_once(version, tmp_path):
@@ -166,7 +195,7 @@ def test_a_version_that_disagrees_with_fp32_is_not_served(version, changed, sett
     with pytest.raises(GateRefused, match=r"5 of 6 prompts .* \(83\.3%, expected at least 90\.0%"):
         load_for_players(folder, settings, on_choice=choices.append)
     assert [choice.agrees for choice in choices] == [False]
-    assert set(choices[0].agreement_by_form) == {INT8, INT8_WEIGHTS}, "both forms must be compared"
+    assert set(choices[0].agreement_by_form) == set(ALL_FORMS), "all forms must be compared"
     assert not load_served(folder, settings).choice.agrees
 
 

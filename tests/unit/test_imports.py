@@ -62,7 +62,7 @@ for module in pkgutil.iter_modules(serving.__path__):
     importlib.import_module(f"serving.{{module.name}}")
 from kogpt2_chat.adapters import mlflow
 from kogpt2_chat.adapters.kafka import topics, transactional_consumer
-from kogpt2_chat.inference import loading, openvino_engine
+from kogpt2_chat.inference import loading, paged_engine
 print("serving.__main__" in sys.modules, [name for name in {NOT_IN_A_WORKER!r} if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -9,11 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-Form = Literal["int8", "int8_weights"]
+Form = Literal["int8", "int8_weights", "native", "native_int8"]
 INT8: Final[Form] = "int8"
 """Weights and activations in int8."""
 INT8_WEIGHTS: Final[Form] = "int8_weights"
 """Weights in int8, activations and products in fp32."""
+NATIVE: Final[Form] = "native"
+"""Weights in int8, activations in int16, sums in int32, by the native engine."""
+NATIVE_INT8: Final[Form] = "native_int8"
+"""Weights and activations in int8, sums in int32, by the native engine; on processors with VNNI."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

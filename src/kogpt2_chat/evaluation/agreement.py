@@ -11,7 +11,7 @@ from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.evaluation.answers import Answer
 from kogpt2_chat.evaluation.trial import EvaluatedVersion, Trial
 from kogpt2_chat.inference.bot import LoadedModel
-from kogpt2_chat.inference.paged import PagedModel, PageTable
+from kogpt2_chat.inference.pages import PagedNetwork, PageTable
 from kogpt2_chat.inference.uncertain import WhenUnsure, choose_answer
 from kogpt2_chat.network.batches import Example, make_examples
 from kogpt2_chat.network.network import nll_by_example
@@ -71,7 +71,7 @@ def _used_tokens(bot: LoadedModel[Any], answer: Answer, choice: WhenUnsure) -> T
     return answer.token_ids if who == "model" else _REPLACED
 
 
-def served_nll(model: PagedModel, examples: Sequence[Example]) -> list[float]:
+def served_nll(model: PagedNetwork, examples: Sequence[Example]) -> list[float]:
     """Return the mean negative log-likelihood of each example's answer tokens on the serving engine, in nats."""
     nlls = []
     for example in examples:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from kogpt2_chat.artifact.card import CHECK_FILE
 from kogpt2_chat.artifact.forms import Agreement
 from kogpt2_chat.errors import CheckpointCorrupt
-from kogpt2_chat.inference.paged import PagedModel, PageTable
+from kogpt2_chat.inference.pages import PagedNetwork, PageTable
 
 PROMPTS: Final = 30
 
@@ -53,7 +53,7 @@ def read_check(folder: Path) -> list[CheckedAnswer]:
         raise CheckpointCorrupt(f"{path} is unreadable ({error!r}): take the previous version") from error
 
 
-def compare(model: PagedModel, answers: Sequence[CheckedAnswer]) -> Agreement:
+def compare(model: PagedNetwork, answers: Sequence[CheckedAnswer]) -> Agreement:
     """Count the answers and tokens on which a loaded graph agrees with fp32.
 
     One pass computes all tokens of an answer, teacher-forced: each token follows the fp32 tokens before it. An answer

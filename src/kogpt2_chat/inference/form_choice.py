@@ -7,7 +7,6 @@ by machine, version and form. If a file cannot be read or written, the measureme
 import hashlib
 import json
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -19,11 +18,14 @@ from typing import Any, Final, TypeVar
 
 import openvino as ov
 
-from kogpt2_chat.artifact.card import CHECK_FILE, ENGINE_FILES, ModelCard
+from kogpt2_chat.artifact.card import CHECK_FILE, ENGINE_FILES, WEIGHTS_FILE, ModelCard
 from kogpt2_chat.artifact.forms import Agreement, Form, FormChoice, Speed, choose
 from kogpt2_chat.inference.engine_check import compare, read_check
-from kogpt2_chat.inference.paged import PagedModel, PageTable, forms_of
+from kogpt2_chat.inference.native.library import native_forms
+from kogpt2_chat.inference.paged import forms_of
+from kogpt2_chat.inference.pages import PagedNetwork, PageTable
 from kogpt2_chat.machine.cores import library_threads, usable_cores
+from kogpt2_chat.machine.processor import CAP, processor_entries, processor_name
 
 Facts = Mapping[str, object]
 Figure = TypeVar("Figure", Speed, Agreement)
@@ -31,8 +33,6 @@ _FOLDER: Final = "engine"
 _BATCH_SIZES: Final = (1, 8)
 _PROMPT: Final = 12
 _WARM_UP, _ROUNDS = 2, 7
-_CAP: Final = "ONEDNN_MAX_CPU_ISA"
-_CPUINFO: Final = Path("/proc/cpuinfo")
 _SHAPE: Final = ("n_layer", "n_head", "n_embd", "vocab_size", "n_positions")
 
 
@@ -41,10 +41,11 @@ def choose_form(
     graph: Path,
     card: ModelCard,
     *,
+    native: Path | None,
     threads: int,
     least_share: float,
     cache: Path,
-    load: Callable[[Form], PagedModel],
+    load: Callable[[Form], PagedNetwork],
 ) -> FormChoice:
     """Choose the form in which a version is served on this machine.
 
@@ -52,6 +53,7 @@ def choose_form(
         folder: the version's verified folder.
         graph: its graph.
         card: its card.
+        native: the library of the native engine; None: it was not built.
         threads: from the settings; 0: all cores.
         least_share: smallest share of answers that must be the same as in fp32.
         cache: folder that all checkouts share.
@@ -63,17 +65,17 @@ def choose_form(
     Raises:
         CheckpointCorrupt: a form cannot be loaded, or the version's prompts do not fit it.
     """
-    machine = machine_facts(threads)
+    machine = machine_facts(threads) | {"native": native.name if native else ""}
     answers = read_check(folder)
 
     def agreement(form: Form) -> Agreement | None:
         if not answers:
             return None
-        content = {name: card.files.get(name, "") for name in (*ENGINE_FILES, CHECK_FILE)}
+        content = {name: card.files.get(name, "") for name in (*ENGINE_FILES, WEIGHTS_FILE, CHECK_FILE)}
         entry = _entry(cache, "agreement", {"machine": _key(machine), "form": form, **content})
         return _cached(entry, Agreement, [form], lambda: {form: compare(load(form), answers)})[form]
 
-    forms = forms_of(graph)
+    forms = (*forms_of(graph), *(native_forms(native) if native else ()))
     if len(forms) == 1:
         found = agreement(forms[0])
         return FormChoice(
@@ -84,7 +86,7 @@ def choose_form(
     return choose(speeds, agreement, least_share)
 
 
-def measure_speed(models: Mapping[Form, PagedModel]) -> dict[Form, Speed]:
+def measure_speed(models: Mapping[Form, PagedNetwork]) -> dict[Form, Speed]:
     """Time passes of each model in turn, so that a slow moment of the machine affects all of them.
 
     Args:
@@ -116,27 +118,15 @@ def measure_speed(models: Mapping[Form, PagedModel]) -> dict[Form, Speed]:
 
 def machine_facts(threads: int) -> dict[str, object]:
     """Return what speed and agreement depend on besides the model: processor, instruction cap, library and cores."""
-    entries = dict(_cpuinfo_field(line) for line in _cpuinfo().splitlines() if ":" in line)
+    entries = processor_entries()
     return {
-        "processor": entries.get("model name") or platform.processor() or platform.machine(),
+        "processor": processor_name(entries),
         "stepping": [entries.get(name, "") for name in ("cpu family", "model", "stepping", "CPU part")],
         "flags": entries.get("flags") or entries.get("Features") or "",
-        "cap": os.environ.get(_CAP, ""),
+        "cap": os.environ.get(CAP, ""),
         "openvino": ov.__version__,
         "cores": library_threads(threads) or usable_cores(),
     }
-
-
-def _cpuinfo_field(line: str) -> tuple[str, str]:
-    name, _, value = line.partition(":")
-    return name.strip(), value.strip()
-
-
-def _cpuinfo() -> str:
-    try:
-        return _CPUINFO.read_text("utf-8", "replace")
-    except OSError:
-        return ""
 
 
 def _shape(folder: Path) -> list[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kogpt2_chat.artifact.card import ENGINE_FILES, ModelCard, verify_folder
 from kogpt2_chat.artifact.convert import convert
-from kogpt2_chat.artifact.forms import Form, FormChoice
+from kogpt2_chat.artifact.forms import NATIVE, NATIVE_INT8, Form, FormChoice
 from kogpt2_chat.artifact.profiles import profile_of
 from kogpt2_chat.artifact.tokenizer import ChatTokenizer, load_tokenizer
 from kogpt2_chat.domain.chat.prompt import bot_token_ids
@@ -17,13 +17,14 @@ from kogpt2_chat.errors import CheckpointCorrupt, GateRefused
 from kogpt2_chat.inference.bot import LoadedModel
 from kogpt2_chat.inference.engine import Engine
 from kogpt2_chat.inference.form_choice import choose_form
-from kogpt2_chat.inference.paged import PagedModel
+from kogpt2_chat.inference.native.library import find_library
+from kogpt2_chat.inference.pages import PagedNetwork
 from kogpt2_chat.inference.uncertain import read_uncertainty
 from kogpt2_chat.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServedBot(LoadedModel[PagedModel]):
+class ServedBot(LoadedModel[PagedNetwork]):
     """A version loaded for the serving engine.
 
     Attributes:
@@ -40,9 +41,9 @@ class ServedBot(LoadedModel[PagedModel]):
 
 def make_engine(settings: Settings) -> Engine:
     """Return a new serving engine."""
-    from kogpt2_chat.inference.openvino_engine import OpenVinoEngine
+    from kogpt2_chat.inference.paged_engine import PagedEngine
 
-    return OpenVinoEngine(
+    return PagedEngine(
         max_batch=settings.serving.max_batch,
         max_new_tokens=settings.model.max_new_tokens,
         cores=settings.serving.threads,
@@ -75,7 +76,7 @@ def load_for_players(
 
 
 def load_served(folder: Path, settings: Settings, label: str | None = None, *, side_by_side: bool = False) -> ServedBot:
-    """Verify a version's folder and load it into OpenVINO, in the form that is best on this machine.
+    """Verify a version's folder and load it in the form that is best on this machine.
 
     An old version without a graph is converted here, with int8 weights only.
 
@@ -116,19 +117,26 @@ def _load(
 ) -> ServedBot:
     model = settings.model
 
+    library = find_library()
+    limits = {
+        "max_sequences": settings.serving.max_batch,
+        "max_tokens": model.max_prompt_tokens + model.max_new_tokens,
+        "threads": settings.serving.threads,
+    }
+
     @cache
-    def load(form: Form) -> PagedModel:
-        return PagedModel(
-            graph,
-            form=form,
-            threads=settings.serving.threads,
-            side_by_side=side_by_side,
-            max_sequences=settings.serving.max_batch,
-            max_tokens=model.max_prompt_tokens + model.max_new_tokens,
-        )
+    def load(form: Form) -> PagedNetwork:
+        # Each engine is imported only if one of its forms is loaded.
+        if library and form in (NATIVE, NATIVE_INT8):
+            from kogpt2_chat.inference.native_model import NativeModel
+
+            return NativeModel(folder, tokenizer.control_ids, library=library, int8=form == NATIVE_INT8, **limits)
+        from kogpt2_chat.inference.paged import PagedModel
+
+        return PagedModel(graph, form=form, side_by_side=side_by_side, **limits)
 
     choice = choose_form(
-        folder, graph, card, threads=settings.serving.threads, cache=settings.cache_dir, load=load,
+        folder, graph, card, native=library, threads=settings.serving.threads, cache=settings.cache_dir, load=load,
         least_share=profile_of(settings, small=card.small).engine_agreement,
     )  # fmt: skip
     network = load(choice.form)

@@ -2,56 +2,36 @@
 
 The graph contains nodes that round activations to int8. It is loaded with these nodes, or without them: then the
 matrix products are computed in fp32, and the same weights stay int8 until they are multiplied.
-
-The keys and values of a sequence are stored in pages of ``page_tokens`` positions, which come from one pool per
-model. Sequences of any length share a pass without padding: one may add a whole prompt, another one token.
 """
 
-import heapq
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import openvino as ov
 import openvino.opset13 as ops
-from numpy.typing import NDArray
 from openvino._offline_transformations import paged_attention_transformation
 
 from kogpt2_chat.artifact.convert import POSITIONS_PATH
 from kogpt2_chat.artifact.forms import INT8, INT8_WEIGHTS, Form
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.inference.mapped_files import advise_dontneed
+from kogpt2_chat.inference.pages import Logits, PagePool, PageTable, pass_inputs
 from kogpt2_chat.machine.cores import library_threads
 
-Logits = NDArray[np.float32]
 _CACHES: Final = ("key_cache", "value_cache")
 _NORMALISERS: Final = "normalisers"
 _MAX_CACHED_KERNELS: Final = 200
-_LEAST_PAGES: Final = 8
 _ROUNDING: Final = "FakeQuantize"
 
 
-@dataclass(slots=True)
-class PageTable:
-    """Where the keys and values of a sequence are stored.
-
-    Attributes:
-        length: positions that have been computed.
-        pages: numbers of the sequence's pages in the pool, in the order of the positions.
-    """
-
-    length: int = 0
-    pages: list[int] = field(default_factory=list)
-
-
 class PagedModel:
-    """A compiled graph and its pool of KV pages. Not thread safe: one call of ``forward`` at a time.
+    """A compiled graph and its pool of KV pages; a :class:`kogpt2_chat.inference.pages.PagedNetwork`.
 
     Attributes:
-        page_tokens: positions in a page.
+        pool: its free pages.
         positions: the network's context length, in tokens.
         vocabulary: entries of the vocabulary, the width of the logits.
 
@@ -93,16 +73,14 @@ class PagedModel:
             raise CheckpointCorrupt(f"{graph} cannot be loaded: {error}: take the previous version") from error
         self._all_cores: Any = all_cores.create_infer_request()
         self._single_core: Any = self._all_cores if single_core is all_cores else single_core.create_infer_request()
-        self.page_tokens = int(all_cores.input("value_cache.0").partial_shape[2].get_length())
+        page_tokens = int(all_cores.input("value_cache.0").partial_shape[2].get_length())
         self.vocabulary = int(all_cores.output("logits").partial_shape[1].get_length())
-        # The minimum does not depend on the arguments: loading times eight short sequences and compares one answer,
-        # which may be as long as the context.
-        longest, bounded = (-(-tokens // self.page_tokens) for tokens in (self.positions, max_tokens))
-        count = max(max_sequences * bounded, longest, _LEAST_PAGES)
-        self._free = list(range(count))
+        self.pool = PagePool(
+            page_tokens=page_tokens, positions=self.positions, max_sequences=max_sequences, max_tokens=max_tokens
+        )
         for port in all_cores.inputs:
             if port.any_name.startswith(_CACHES):
-                shape = [count, *(int(size.get_length()) for size in list(port.partial_shape)[1:])]
+                shape = [self.pool.count, *(int(size.get_length()) for size in list(port.partial_shape)[1:])]
                 # Not initialised: the system allocates a memory page at the first write. Both requests share the cache.
                 pages = ov.Tensor(port.element_type, ov.Shape(shape))
                 self._all_cores.set_tensor(port.any_name, pages)
@@ -117,34 +95,19 @@ class PagedModel:
         all_logits: bool = False,
         single_core: bool = False,
     ) -> tuple[Logits, Logits]:
-        """Compute new positions of sequences and store their keys and values.
-
-        Args:
-            sequences: the page table and the new tokens of each; at least one sequence, at least one new token each.
-            all_logits: return logits of every new position instead of each sequence's last one.
-            single_core: run on one core, because other models run at the same time.
-
-        Returns:
-            Logits, (sequences, vocabulary), or (new tokens of all sequences, vocabulary). For each row of them, the
-            logarithm of the sum of the exponentials: a logit minus it is a log-probability. Both arrays are valid
-            until the next call.
-        """
-        begins = np.cumsum([0, *(len(tokens) for _, tokens in sequences)], dtype=np.int32)
-        past = np.array([table.length for table, _ in sequences], np.int32)
-        for table, tokens in sequences:
-            table.length += len(tokens)
-            while len(table.pages) * self.page_tokens < table.length:
-                table.pages.append(heapq.heappop(self._free))
-        past_ids = [np.arange(start, table.length) for start, (table, _) in zip(past, sequences, strict=True)]
+        """Compute new positions; see :meth:`kogpt2_chat.inference.pages.PagedNetwork.forward`."""
+        found = pass_inputs(self.pool, sequences)
+        past_ids = [np.arange(start, table.length) for start, (table, _) in zip(found.past, sequences, strict=True)]
+        ends = found.begins[1:]
         inputs = {
-            "input_ids": np.concatenate([np.asarray(tokens, np.int64) for _, tokens in sequences]),
+            "input_ids": found.tokens,
             "position_ids": np.concatenate(past_ids).astype(np.int64),
-            "logit_rows": (np.arange(begins[-1]) if all_logits else begins[1:] - 1).astype(np.int64),
+            "logit_rows": (np.arange(ends[-1]) if all_logits else ends - 1).astype(np.int64),
             "max_context_len": np.array(max(table.length for table, _ in sequences), np.int32),
-            "past_lens": past,
-            "subsequence_begins": begins,
-            "block_indices": np.concatenate([np.asarray(table.pages, np.int32) for table, _ in sequences]),
-            "block_indices_begins": np.cumsum([0, *(len(table.pages) for table, _ in sequences)], dtype=np.int32),
+            "past_lens": found.past,
+            "subsequence_begins": found.begins,
+            "block_indices": found.pages,
+            "block_indices_begins": found.page_begins,
         }
         request = self._single_core if single_core else self._all_cores
         for name, values in inputs.items():
@@ -153,13 +116,8 @@ class PagedModel:
         return request.get_tensor("logits").data, request.get_tensor(_NORMALISERS).data
 
     def release(self, table: PageTable) -> None:
-        """Return a sequence's pages to the pool.
-
-        ``forward`` takes the lowest free pages first, so memory use follows the load, not the size of the pool.
-        """
-        for page in table.pages:
-            heapq.heappush(self._free, page)
-        table.length, table.pages = 0, []
+        """Return a sequence's pages to the pool."""
+        self.pool.release(table)
 
     def _pack(self) -> None:
         """Run one pass per compiled graph, because the first pass packs the weights: do it before the first question.

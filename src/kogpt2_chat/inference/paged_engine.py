@@ -1,4 +1,4 @@
-"""Decode on OpenVINO with int8 weights and a paged KV cache; requests join and leave between any two steps.
+"""Decode with a paged KV cache; requests join and leave between any two steps.
 
 A step advances a batch by one token. Its pass computes the last token of each running sequence and the whole prompt of
 each joining one. A single batch uses all cores. Several batches run concurrently, on one core each, and do not wait for
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kogpt2_chat.inference.engine import BotModel, Finished, Sampling
-from kogpt2_chat.inference.paged import PagedModel, PageTable
+from kogpt2_chat.inference.pages import PagedNetwork, PageTable
 from kogpt2_chat.inference.sampling import next_token
 from kogpt2_chat.inference.scheduler import BatchScheduler, ModelBatch, TokenSequence
 from kogpt2_chat.machine.cores import usable_cores
@@ -34,7 +34,7 @@ class _Sequence(TokenSequence):
 
 
 @dataclass(slots=True, kw_only=True)
-class _OpenvinoBatch(ModelBatch[_Sequence]):
+class _PagedBatch(ModelBatch[_Sequence]):
     """A batch; while `pending` is set, its running sequences belong to the thread that runs the pass."""
 
     pending: Future[None] | None = None
@@ -45,14 +45,14 @@ class _OpenvinoBatch(ModelBatch[_Sequence]):
         return self.pending is None
 
     @property
-    def network(self) -> PagedModel:
-        """The model's compiled graph."""
-        network: PagedModel = self.model.network
+    def network(self) -> PagedNetwork:
+        """The model's loaded network."""
+        network: PagedNetwork = self.model.network
         return network
 
 
-class OpenVinoEngine(BatchScheduler[_Sequence, _OpenvinoBatch]):
-    """An :class:`kogpt2_chat.inference.engine.Engine` on :class:`kogpt2_chat.inference.paged.PagedModel`.
+class PagedEngine(BatchScheduler[_Sequence, _PagedBatch]):
+    """An :class:`kogpt2_chat.inference.engine.Engine` on :class:`kogpt2_chat.inference.pages.PagedNetwork`.
 
     Args:
         max_batch: most sequences that one model decodes at once; its KV pages must suffice for them.
@@ -94,7 +94,7 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _OpenvinoBatch]):
             finished += self._first_completed(batches)
         return self._end_step(finished)
 
-    def _first_completed(self, batches: Sequence[_OpenvinoBatch]) -> list[Finished]:
+    def _first_completed(self, batches: Sequence[_PagedBatch]) -> list[Finished]:
         pending = {batch.pending: batch for batch in batches if batch.pending is not None}
         if not pending:
             return []
@@ -106,22 +106,22 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _OpenvinoBatch]):
             finished += self._finish(batch)
         return finished
 
-    def _make_batch(self, model: BotModel) -> _OpenvinoBatch:
-        return _OpenvinoBatch(model=model)
+    def _make_batch(self, model: BotModel) -> _PagedBatch:
+        return _PagedBatch(model=model)
 
     def _make_sequence(
         self, request_id: str, prompt_ids: list[int], deadline: float, sampling: Sampling | None
     ) -> _Sequence:
         return _Sequence(request_id=request_id, prompt_ids=prompt_ids, deadline=deadline, sampling=sampling)
 
-    def _retain(self, batch: _OpenvinoBatch, sequences: list[_Sequence]) -> None:
+    def _retain(self, batch: _PagedBatch, sequences: list[_Sequence]) -> None:
         kept = {id(sequence) for sequence in sequences}
         for sequence in batch.running:
             if id(sequence) not in kept:
                 batch.network.release(sequence.pages)
         batch.running = sequences
 
-    def _admit(self, batch: _OpenvinoBatch) -> None:
+    def _admit(self, batch: _PagedBatch) -> None:
         """Let waiting requests join, up to the limits on sequences and on prompt tokens."""
         prompt_tokens, now = 0, self._clock()
         while batch.waiting and len(batch.running) < self._max_batch:
@@ -132,7 +132,7 @@ class OpenVinoEngine(BatchScheduler[_Sequence, _OpenvinoBatch]):
             batch.running.append(batch.waiting.pop(0))
 
 
-def _run_pass(batch: _OpenvinoBatch, *, single_core: bool) -> None:
+def _run_pass(batch: _PagedBatch, *, single_core: bool) -> None:
     """Choose the next token of every running sequence."""
     logits, normalisers = batch.network.forward(
         [(sequence.pages, sequence.new_tokens) for sequence in batch.running], single_core=single_core

@@ -1,0 +1,97 @@
+"""Load the library for this machine's instruction set, if one was built."""
+
+import ctypes
+import os
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from kogpt2_chat.artifact.forms import NATIVE, NATIVE_INT8, Form
+from kogpt2_chat.inference.native.build import levels, library_path
+from kogpt2_chat.machine.processor import CAP, processor_flags
+
+_FLAGS_BY_LEVEL: Final = {
+    "generic": (),
+    "avx2": ("avx2", "fma"),
+    "avx2_vnni": ("avx2", "fma", "avx_vnni"),
+    "avx512": ("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512dq"),
+    "avx512_vnni": ("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni"),
+}
+"""What a processor must have, by the names in ``/proc/cpuinfo``."""
+_HIGHEST_BY_CAP: Final = {
+    "SSE41": "generic",
+    "AVX": "generic",
+    "AVX2": "avx2",
+    "AVX2_VNNI": "avx2_vnni",
+    "AVX2_VNNI_2": "avx2_vnni",
+    "AVX512_CORE": "avx512",
+}
+"""By the values of oneDNN's variable, which caps OpenVINO too. Every other value allows all."""
+
+
+class Pass(ctypes.Structure):
+    """``gpt2_pass`` in ``gpt2.h``; pointers to arrays that must outlive the call."""
+
+    _fields_ = (
+        ("sequences", ctypes.c_int32),
+        ("begins", ctypes.c_void_p),
+        ("tokens", ctypes.c_void_p),
+        ("past", ctypes.c_void_p),
+        ("pages", ctypes.c_void_p),
+        ("page_begins", ctypes.c_void_p),
+        ("wanted", ctypes.c_int32),
+        ("wanted_rows", ctypes.c_void_p),
+        ("logits", ctypes.c_void_p),
+        ("normalisers", ctypes.c_void_p),
+    )
+
+
+def best_level(flags: Collection[str], cap: str = "") -> str:
+    """Return the highest instruction set that a processor has and a cap allows.
+
+    Args:
+        flags: of the processor.
+        cap: value of ``ONEDNN_MAX_CPU_ISA``.
+    """
+    best = "generic"
+    highest = _HIGHEST_BY_CAP.get(cap.upper())
+    for level in levels():
+        if set(_FLAGS_BY_LEVEL[level]) <= set(flags):
+            best = level
+        if level == highest:
+            break
+    return best
+
+
+def find_library() -> Path | None:
+    """Return the library for this machine; None if set-up found no compiler."""
+    path = library_path(best_level(processor_flags(), os.environ.get(CAP, "")))
+    return path if path.is_file() else None
+
+
+def native_forms(path: Path) -> tuple[Form, ...]:
+    """Return the forms in which a library computes."""
+    return (NATIVE, NATIVE_INT8) if load_library(path).gpt2_has_int8() else (NATIVE,)
+
+
+@cache
+def load_library(path: Path) -> ctypes.CDLL:
+    """Load a library and declare its functions (``gpt2.h``).
+
+    Raises:
+        OSError: it cannot be loaded.
+    """
+    library, integer, pointer = ctypes.CDLL(str(path)), ctypes.c_int, ctypes.c_void_p
+    for name, result, arguments in (
+        ("gpt2_new", pointer, [*[integer] * 5, ctypes.c_float, *[integer] * 4]),
+        ("gpt2_has_int8", integer, []),
+        ("gpt2_delete", None, [pointer]),
+        ("gpt2_set", integer, [pointer, ctypes.c_char_p, pointer, ctypes.c_int64]),
+        ("gpt2_suppress", integer, [pointer, pointer, integer]),
+        ("gpt2_complete", integer, [pointer]),
+        ("gpt2_run", integer, [pointer, ctypes.POINTER(Pass), integer]),
+    ):
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library

@@ -1,0 +1,129 @@
+"""A version's network in the native engine: int8 weights, int16 activations, exact sums.
+
+A sum of integers does not depend on its order, and all other steps compute one row by itself. So the logits of a row
+are the same whatever else is in the pass, on however many cores it runs.
+"""
+
+import ctypes
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from kogpt2_chat.artifact.card import WEIGHTS_FILE
+from kogpt2_chat.domain.chat.prompt import END_ID
+from kogpt2_chat.errors import CheckpointCorrupt
+from kogpt2_chat.inference.native.library import Pass, load_library
+from kogpt2_chat.inference.pages import Logits, PagePool, PageTable, pass_inputs
+from kogpt2_chat.machine.cores import library_threads, usable_cores
+
+_PAGE_TOKENS: Final = 16
+_REASONS: Final = {
+    1: "is not a tensor of GPT-2",
+    2: "has another size than config.json says",
+    3: "does not fit in memory",
+}
+
+
+class NativeModel:
+    """Packed weights and a pool of KV pages; a :class:`kogpt2_chat.inference.pages.PagedNetwork`.
+
+    Attributes:
+        pool: its free pages.
+        positions: the network's context length, in tokens.
+        vocabulary: entries of the vocabulary, the width of the logits.
+
+    Args:
+        folder: contains ``config.json`` and ``model.safetensors`` of a GPT-2.
+        control_ids: tokens whose logits are minus infinity; the end token is never suppressed.
+        library: from :func:`kogpt2_chat.inference.native.library.find_library`.
+        int8: round activations to int8 instead of int16; only if the library can.
+        threads: cores that one pass uses; 0: all.
+        max_sequences: most sequences at once.
+        max_tokens: most positions of a sequence.
+
+    Raises:
+        CheckpointCorrupt: the files are not those of a GPT-2.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        control_ids: Iterable[int],
+        *,
+        library: Path,
+        int8: bool = False,
+        threads: int = 0,
+        max_sequences: int,
+        max_tokens: int = 256,
+    ) -> None:
+        self._library: Any = load_library(library)
+        self._model: int | None = None
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
+        self.positions, self.vocabulary = int(config["n_positions"]), int(config["vocab_size"])
+        self.pool = PagePool(
+            page_tokens=_PAGE_TOKENS, positions=self.positions, max_sequences=max_sequences, max_tokens=max_tokens
+        )
+        self._model = self._library.gpt2_new(
+            config["n_layer"], config["n_head"], config["n_embd"], self.positions, self.vocabulary,
+            config["layer_norm_epsilon"], self.pool.count, _PAGE_TOKENS, library_threads(threads) or usable_cores(),
+            int(int8),
+        )  # fmt: skip
+        if not self._model:
+            raise MemoryError(f"{folder}: no memory for the network")
+        self._set_weights(folder)
+        suppressed = np.array([id_ for id_ in control_ids if id_ != END_ID], np.int32)
+        if not self._library.gpt2_suppress(self._model, suppressed.ctypes.data, len(suppressed)):
+            raise MemoryError(f"{folder}: no memory for the network")
+
+    def __del__(self) -> None:
+        if self._model:
+            self._library.gpt2_delete(self._model)
+
+    def _set_weights(self, folder: Path) -> None:
+        path = folder / WEIGHTS_FILE
+        try:
+            with safe_open(path, "np") as file:
+                # By name, so that a layer's bias comes before its weight, as the library wants it.
+                for name in sorted(file.keys()):
+                    values = np.ascontiguousarray(file.get_tensor(name), np.float32)
+                    short = name.removeprefix("transformer.").encode()
+                    if reason := self._library.gpt2_set(self._model, short, values.ctypes.data, values.size):
+                        raise CheckpointCorrupt(f"{path}: {name} {_REASONS[reason]}: take the previous version")
+        except (OSError, SafetensorError) as error:
+            raise CheckpointCorrupt(f"{path} cannot be read: {error}: take the previous version") from error
+        if not self._library.gpt2_complete(self._model):
+            raise CheckpointCorrupt(f"{path} lacks tensors that config.json promises: take the previous version")
+
+    def forward(
+        self,
+        sequences: Sequence[tuple[PageTable, Sequence[int]]],
+        *,
+        all_logits: bool = False,
+        single_core: bool = False,
+    ) -> tuple[Logits, Logits]:
+        """Compute new positions; see :meth:`kogpt2_chat.inference.pages.PagedNetwork.forward`."""
+        found = pass_inputs(self.pool, sequences)
+        if found.tokens.min() < 0 or found.tokens.max() >= self.vocabulary:
+            raise ValueError(f"token ids must be from 0 to {self.vocabulary - 1}")
+        if max(table.length for table, _ in sequences) > self.positions:
+            raise ValueError(f"a sequence is longer than {self.positions} positions")
+        ends = found.begins[1:]
+        rows = np.arange(ends[-1], dtype=np.int32) if all_logits else ends - 1
+        logits = np.empty((len(rows), self.vocabulary), np.float32)
+        normalisers = np.empty(len(rows), np.float32)
+        arrays = (found.begins, found.tokens, found.past, found.pages, found.page_begins)
+        one_pass = Pass(
+            len(sequences), *(array.ctypes.data for array in arrays), len(rows), rows.ctypes.data, logits.ctypes.data,
+            normalisers.ctypes.data,
+        )  # fmt: skip
+        if self._library.gpt2_run(self._model, ctypes.byref(one_pass), int(single_core)):
+            raise MemoryError(f"no memory for a pass of {ends[-1]} tokens")
+        return logits, normalisers
+
+    def release(self, table: PageTable) -> None:
+        """Return a sequence's pages to the pool."""
+        self.pool.release(table)
