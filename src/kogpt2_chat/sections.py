@@ -199,7 +199,12 @@ class Serving(Section):
         ge=0,
         description="number of this worker, which sets its transactional id; 0: the first free one on this machine",
     )
-    threads: int = Field(0, ge=0, description="cores of the OpenVINO engine; 0: all that affinity and CPU quota allow")
+    threads: int = Field(0, ge=0, description="cores of the serving engine; 0: all that affinity and CPU quota allow")
+    drafts: bool = Field(
+        True,
+        description="guess the next tokens of an answer from the learned answers and verify several in one pass; "
+        "the answers are the same without it",
+    )
     max_batch: Positive = Field(32, description="maximum number of questions that a bot's model decodes at once")
     max_in_flight: Positive = Field(
         96, description="maximum number of questions, over all bots, that are polled from Kafka and not yet answered"

@@ -32,6 +32,12 @@ class Speed:
         """Geometric mean of both durations, so that both loads have the same weight."""
         return math.sqrt(self.one_row_ms * self.eight_rows_ms)
 
+    @property
+    def free_rows(self) -> float:
+        """How many rows cost as much as reading the weights, which a pass does once: its cost without rows, in rows."""
+        row_ms = max((self.eight_rows_ms - self.one_row_ms) / 7, self.one_row_ms / 100)
+        return max(0.0, self.one_row_ms / row_ms - 1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from kogpt2_chat.artifact.card import ModelCard
 from kogpt2_chat.artifact.tokenizer import ChatTokenizer
+from kogpt2_chat.inference.drafts import Drafts
 from kogpt2_chat.inference.uncertain import Uncertainty
 
 Network = TypeVar("Network")
@@ -24,6 +25,7 @@ class LoadedModel(Generic[Network]):
         max_answer_chars: longest answer.
         first_ids: the ids that every prompt begins with.
         uncertainty: thresholds and pairs for replacing an unlikely answer; None: its own answer is always used.
+        drafts: what it has learned, to guess its next tokens; None: nothing is guessed.
     """
 
     label: str
@@ -34,6 +36,12 @@ class LoadedModel(Generic[Network]):
     max_answer_chars: int
     first_ids: tuple[int, ...] = ()
     uncertainty: Uncertainty | None = None
+    drafts: Drafts | None = None
+
+    @property
+    def free_rows(self) -> float:
+        """How many rows cost as much as a pass costs without rows, on this machine; 0 if that was not measured."""
+        return 0.0
 
     @property
     def small(self) -> bool:

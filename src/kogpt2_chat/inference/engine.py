@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from kogpt2_chat.inference.drafts import Drafts
     from kogpt2_chat.inference.uncertain import Uncertainty
 
 StopReason = Literal["end", "length", "deadline"]
@@ -66,6 +67,16 @@ class BotModel(Protocol):
     @property
     def uncertainty(self) -> "Uncertainty | None":
         """Thresholds and pairs for replacing an unlikely answer; None: its own answer is always used."""
+        ...
+
+    @property
+    def drafts(self) -> "Drafts | None":
+        """What it has learned, to guess its next tokens; None: nothing is guessed."""
+        ...
+
+    @property
+    def free_rows(self) -> float:
+        """How many rows cost as much as a pass costs without rows, on this machine; 0 if that was not measured."""
         ...
 
     @property

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from kogpt2_chat.artifact.tokenizer import ChatTokenizer, load_tokenizer
 from kogpt2_chat.domain.chat.prompt import bot_token_ids
 from kogpt2_chat.errors import CheckpointCorrupt, GateRefused
 from kogpt2_chat.inference.bot import LoadedModel
+from kogpt2_chat.inference.drafts import Drafts
 from kogpt2_chat.inference.engine import Engine
 from kogpt2_chat.inference.form_choice import choose_form
 from kogpt2_chat.inference.native.library import find_library
@@ -32,6 +33,12 @@ class ServedBot(LoadedModel[PagedNetwork]):
     """
 
     choice: FormChoice
+
+    @property
+    def free_rows(self) -> float:
+        """How many rows cost as much as a pass costs without rows, on this machine; 0 if that was not measured."""
+        speed = self.choice.speed_by_form.get(self.form)
+        return speed.free_rows if speed else 0.0
 
     @property
     def form(self) -> Form:
@@ -142,7 +149,7 @@ def _load(
     network = load(choice.form)
     if tokenizer.size > network.vocabulary:
         raise CheckpointCorrupt(f"{folder}: the tokenizer has {tokenizer.size} entries, the graph {network.vocabulary}")
-    return ServedBot(
+    served = ServedBot(
         label=label or folder.name,
         network=network,
         tokenizer=tokenizer,
@@ -152,6 +159,17 @@ def _load(
         first_ids=bot_token_ids(card.bot, card.prompt_format),
         uncertainty=read_uncertainty(folder),
         choice=choice,
+    )
+    return replace(served, drafts=_drafts(served, model.max_new_tokens)) if settings.serving.drafts else served
+
+
+def _drafts(served: ServedBot, max_new_tokens: int) -> Drafts | None:
+    """Return the answers that a version has learned; None if its folder does not have them."""
+    if served.uncertainty is None:
+        return None
+    return Drafts(
+        (served.encode(pair.question), served.tokenizer.encode_answer(pair.answer, max_new_tokens))
+        for pair in served.uncertainty.known.known
     )
 
 

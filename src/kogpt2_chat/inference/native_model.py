@@ -102,17 +102,17 @@ class NativeModel:
         self,
         sequences: Sequence[tuple[PageTable, Sequence[int]]],
         *,
+        tails: Sequence[int] | None = None,
         all_logits: bool = False,
         single_core: bool = False,
     ) -> tuple[Logits, Logits]:
         """Compute new positions; see :meth:`kogpt2_chat.inference.pages.PagedNetwork.forward`."""
-        found = pass_inputs(self.pool, sequences)
+        found = pass_inputs(self.pool, sequences, tails, all_logits=all_logits)
         if found.tokens.min() < 0 or found.tokens.max() >= self.vocabulary:
             raise ValueError(f"token ids must be from 0 to {self.vocabulary - 1}")
         if max(table.length for table, _ in sequences) > self.positions:
             raise ValueError(f"a sequence is longer than {self.positions} positions")
-        ends = found.begins[1:]
-        rows = np.arange(ends[-1], dtype=np.int32) if all_logits else ends - 1
+        rows = found.rows
         logits = np.empty((len(rows), self.vocabulary), np.float32)
         normalisers = np.empty(len(rows), np.float32)
         arrays = (found.begins, found.tokens, found.past, found.pages, found.page_begins)
@@ -121,8 +121,12 @@ class NativeModel:
             normalisers.ctypes.data,
         )  # fmt: skip
         if self._library.gpt2_run(self._model, ctypes.byref(one_pass), int(single_core)):
-            raise MemoryError(f"no memory for a pass of {ends[-1]} tokens")
+            raise MemoryError(f"no memory for a pass of {len(found.tokens)} tokens")
         return logits, normalisers
+
+    def forget(self, table: PageTable, tokens: int) -> None:
+        """Drop the last positions of a sequence."""
+        self.pool.forget(table, tokens)
 
     def release(self, table: PageTable) -> None:
         """Return a sequence's pages to the pool."""

@@ -92,17 +92,17 @@ class PagedModel:
         self,
         sequences: Sequence[tuple[PageTable, Sequence[int]]],
         *,
+        tails: Sequence[int] | None = None,
         all_logits: bool = False,
         single_core: bool = False,
     ) -> tuple[Logits, Logits]:
         """Compute new positions; see :meth:`kogpt2_chat.inference.pages.PagedNetwork.forward`."""
-        found = pass_inputs(self.pool, sequences)
+        found = pass_inputs(self.pool, sequences, tails, all_logits=all_logits)
         past_ids = [np.arange(start, table.length) for start, (table, _) in zip(found.past, sequences, strict=True)]
-        ends = found.begins[1:]
         inputs = {
             "input_ids": found.tokens,
             "position_ids": np.concatenate(past_ids).astype(np.int64),
-            "logit_rows": (np.arange(ends[-1]) if all_logits else ends - 1).astype(np.int64),
+            "logit_rows": found.rows.astype(np.int64),
             "max_context_len": np.array(max(table.length for table, _ in sequences), np.int32),
             "past_lens": found.past,
             "subsequence_begins": found.begins,
@@ -114,6 +114,10 @@ class PagedModel:
             request.set_tensor(name, ov.Tensor(values))
         request.infer()
         return request.get_tensor("logits").data, request.get_tensor(_NORMALISERS).data
+
+    def forget(self, table: PageTable, tokens: int) -> None:
+        """Drop the last positions of a sequence."""
+        self.pool.forget(table, tokens)
 
     def release(self, table: PageTable) -> None:
         """Return a sequence's pages to the pool."""

@@ -1,8 +1,9 @@
 """Decode with a paged KV cache; requests join and leave between any two steps.
 
-A step advances a batch by one token. Its pass computes the last token of each running sequence and the whole prompt of
-each joining one. A single batch uses all cores. Several batches run concurrently, on one core each, and do not wait for
-each other: cores that share the products of one small pass spend much of their time in barriers.
+A step advances a batch by at least one token. Its pass computes the last token of each running sequence and the whole
+prompt of each joining one, and after them the tokens that are guessed to follow (:mod:`kogpt2_chat.inference.drafts`).
+A single batch uses all cores. Several batches run concurrently, on one core each, and do not wait for each other: cores
+that share the products of one small pass spend much of their time in barriers.
 """
 
 import time
@@ -11,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Final
 
+from kogpt2_chat.inference.drafts import Draft
 from kogpt2_chat.inference.engine import BotModel, Finished, Sampling
 from kogpt2_chat.inference.pages import PagedNetwork, PageTable
 from kogpt2_chat.inference.sampling import next_token
@@ -19,6 +21,10 @@ from kogpt2_chat.machine.cores import usable_cores
 
 MAX_PROMPT_TOKENS_PER_STEP: Final = 256
 """Limit of prompt tokens per step, because running sequences wait for joining prompts. One prompt may exceed it."""
+
+
+_MOST_GUESSED: Final = 16
+"""Longest guess, in tokens."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,11 +92,13 @@ class PagedEngine(BatchScheduler[_Sequence, _PagedBatch]):
             self._admit(batch)
         ready = [batch for batch in idle if batch.running]
         if len(ready) == 1 and len(idle) == len(batches):
-            _run_pass(ready[0], single_core=False)
+            _run_pass(ready[0], single_core=False, max_new_tokens=self._max_new_tokens)
             finished += self._finish(ready[0])
         else:
             for batch in ready:
-                batch.pending = self._pool.submit(_run_pass, batch, single_core=True)
+                batch.pending = self._pool.submit(
+                    _run_pass, batch, single_core=True, max_new_tokens=self._max_new_tokens
+                )
             finished += self._first_completed(batches)
         return self._end_step(finished)
 
@@ -132,11 +140,47 @@ class PagedEngine(BatchScheduler[_Sequence, _PagedBatch]):
             batch.running.append(batch.waiting.pop(0))
 
 
-def _run_pass(batch: _PagedBatch, *, single_core: bool) -> None:
-    """Choose the next token of every running sequence."""
+def _run_pass(batch: _PagedBatch, *, single_core: bool, max_new_tokens: int) -> None:
+    """Choose the next tokens of every running sequence."""
+    drafts = _guess(batch, max_new_tokens)
     logits, normalisers = batch.network.forward(
-        [(sequence.pages, sequence.new_tokens) for sequence in batch.running], single_core=single_core
+        [
+            (sequence.pages, [*sequence.new_tokens, *draft.tokens])
+            for sequence, draft in zip(batch.running, drafts, strict=True)
+        ],
+        tails=[1 + len(draft.tokens) for draft in drafts],
+        single_core=single_core,
     )
-    for index, (sequence, likeliest) in enumerate(zip(batch.running, logits.argmax(-1).tolist(), strict=True)):
-        token = next_token(logits[index], sequence.tokens, likeliest, sequence.sampling)
-        sequence.append(token, float(logits[index, token] - normalisers[index]))
+    likeliest, row = logits.argmax(-1).tolist(), 0
+    for sequence, draft in zip(batch.running, drafts, strict=True):
+        right = 0
+        for place in range(1 + len(draft.tokens)):
+            token = next_token(logits[row + place], sequence.tokens, likeliest[row + place], sequence.sampling)
+            sequence.append(token, float(logits[row + place, token] - normalisers[row + place]))
+            if sequence.ended or place == len(draft.tokens) or token != draft.tokens[place]:
+                right = place + (place < len(draft.tokens) and token == draft.tokens[place])
+                # The positions after the last right guess hold keys and values of tokens that were not chosen.
+                batch.network.forget(sequence.pages, len(draft.tokens) - place)
+                break
+        row += 1 + len(draft.tokens)
+        if batch.model.drafts and draft.tokens:
+            batch.model.drafts.learn(draft, right)
+
+
+def _guess(batch: _PagedBatch, max_new_tokens: int) -> list[Draft]:
+    """Guess as far as it pays: a further row makes the pass longer, and a right guess saves a share of a later pass.
+
+    With N rows in a pass that costs as much as F + N rows, a row more must be right in N of F + N cases.
+    """
+    model = batch.model
+    rows = sum(len(sequence.new_tokens) for sequence in batch.running)
+    drafts = []
+    for sequence in batch.running:
+        most = min(_MOST_GUESSED, max_new_tokens - len(sequence.tokens) - 1)
+        draft = Draft()
+        if model.drafts and most > 0:
+            least = rows / (rows + model.free_rows) if model.free_rows else 1.0
+            draft = model.drafts.guess(sequence.prompt_ids, sequence.tokens, most, least)
+        rows += len(draft.tokens)
+        drafts.append(draft)
+    return drafts

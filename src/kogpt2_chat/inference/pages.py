@@ -46,6 +46,7 @@ class PagedNetwork(Protocol):
         self,
         sequences: Sequence[tuple[PageTable, Sequence[int]]],
         *,
+        tails: Sequence[int] | None = None,
         all_logits: bool = False,
         single_core: bool = False,
     ) -> tuple[Logits, Logits]:
@@ -53,14 +54,19 @@ class PagedNetwork(Protocol):
 
         Args:
             sequences: the page table and the new tokens of each; at least one sequence, at least one new token each.
-            all_logits: return logits of every new position instead of each sequence's last one.
+            tails: of how many of its last new positions the logits are returned, by sequence; None: of one.
+            all_logits: return logits of every new position.
             single_core: run on one core, because other models run at the same time.
 
         Returns:
-            Logits, (sequences, vocabulary), or (new tokens of all sequences, vocabulary). For each row of them, the
+            Logits, (wanted positions of all sequences, vocabulary). For each row of them, the
             logarithm of the sum of the exponentials: a logit minus it is a log-probability. Both arrays are valid
             until the next call.
         """
+        ...
+
+    def forget(self, table: PageTable, tokens: int) -> None:
+        """Drop the last positions of a sequence."""
         ...
 
     def release(self, table: PageTable) -> None:
@@ -104,6 +110,10 @@ class PagePool:
         while len(table.pages) * self.page_tokens < table.length:
             table.pages.append(heapq.heappop(self._free))
 
+    def forget(self, table: PageTable, tokens: int) -> None:
+        """Drop the last positions of a sequence. Its pages stay, because it will need them."""
+        table.length -= tokens
+
     def release(self, table: PageTable) -> None:
         """Take a sequence's pages back."""
         for page in table.pages:
@@ -121,6 +131,7 @@ class PassInputs:
         past: positions of each sequence that are stored already.
         pages: page numbers of all sequences.
         page_begins: where each sequence's pages begin, and the end of the last, (sequences + 1).
+        rows: the new tokens whose logits are wanted, by their index in ``tokens``.
     """
 
     tokens: NDArray[np.int64]
@@ -128,17 +139,35 @@ class PassInputs:
     past: NDArray[np.int32]
     pages: NDArray[np.int32]
     page_begins: NDArray[np.int32]
+    rows: NDArray[np.int32]
 
 
-def pass_inputs(pool: PagePool, sequences: Sequence[tuple[PageTable, Sequence[int]]]) -> PassInputs:
+def pass_inputs(
+    pool: PagePool,
+    sequences: Sequence[tuple[PageTable, Sequence[int]]],
+    tails: Sequence[int] | None,
+    *,
+    all_logits: bool,
+) -> PassInputs:
     """Make room for the new tokens of all sequences, and return the arrays that describe the pass."""
+    begins = np.cumsum([0, *(len(tokens) for _, tokens in sequences)], dtype=np.int32)
+    ends = begins[1:]
+    if all_logits:
+        rows = np.arange(ends[-1], dtype=np.int32)
+    elif tails is None:
+        rows = ends - 1
+    else:
+        rows = np.concatenate(
+            [np.arange(end - tail, end, dtype=np.int32) for end, tail in zip(ends, tails, strict=True)]
+        )
     past = np.array([table.length for table, _ in sequences], np.int32)
     for table, tokens in sequences:
         pool.extend(table, len(tokens))
     return PassInputs(
         tokens=np.concatenate([np.asarray(tokens, np.int64) for _, tokens in sequences]),
-        begins=np.cumsum([0, *(len(tokens) for _, tokens in sequences)], dtype=np.int32),
+        begins=begins,
         past=past,
         pages=np.concatenate([np.asarray(table.pages, np.int32) for table, _ in sequences]),
         page_begins=np.cumsum([0, *(len(table.pages) for table, _ in sequences)], dtype=np.int32),
+        rows=rows,
     )
