@@ -103,8 +103,8 @@ def test_the_other_forms_differ_only_where_two_tokens_are_level(bot, learned, ex
 def test_a_learned_question_takes_few_passes(bot, examples):
     """Its whole answer is verified with its prompt."""
     said = answer(bot, [list(prompt) for prompt, _ in examples])[0]
-    prompt, learned = next(
-        (prompt, learned)
+    prompt = next(
+        prompt
         for (prompt, learned), (tokens, *_) in zip(examples, said, strict=True)
         if tokens == tuple(learned[:-1])
     )
