@@ -32,8 +32,8 @@ def grown(small: GPT2LMHeadModel, config: GPT2Config, seed: int) -> GPT2LMHeadMo
     times, head = config.n_embd // small.config.n_embd, small.config.n_embd // small.config.n_head
     if times * small.config.n_embd != config.n_embd or head * config.n_head != config.n_embd:
         raise InvalidInput(
-            f"a network with {small.config.n_embd} values and heads of {head} cannot grow to {config.n_embd} values and "
-            f"{config.n_head} heads: use a multiple of the width, and heads of the same width"
+            f"a network with {small.config.n_embd} values and heads of {head} cannot grow to {config.n_embd} values "
+            f"and {config.n_head} heads: use a multiple of the width, and heads of the same width"
         )
     large = new_network(config, seed)
     theirs, ours = small.transformer, large.transformer

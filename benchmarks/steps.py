@@ -131,7 +131,7 @@ def _load(bot: str, version: int, settings: Settings, say: Callable[[str], None]
 
 
 def splits(seeds: Sequence[Pair], taught: Sequence[Pair]) -> dict[Split, list[Pair]]:
-    """Return pairs by split as in a dataset: a twentieth of the seeds each in val and test, what was taught in train."""
+    """Return pairs by split as in a dataset: a twentieth of the seeds each in val and test, the taught in train."""
     shuffled = list(seeds)
     random.Random(1).shuffle(shuffled)  # noqa: S311 - a sample, not secrets
     held_out = int(len(seeds) * _HELD_OUT)

@@ -10,6 +10,7 @@ import pytest
 from kogpt2_chat.adapters.airflow import DagRun, TaskState
 from kogpt2_chat.client.ask import ReceivedAnswer, Utterance, ask
 from kogpt2_chat.client.feedback import Opinion, send_feedback
+from kogpt2_chat.demo.players import TROLLED, TROLLS
 from kogpt2_chat.demo.run import Demo, DemoParts, Progress
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import FEEDBACK_TOPIC
@@ -199,6 +200,23 @@ def test_a_second_demo_trains_only_bots_without_a_champion(demo: Demo, platform:
     platform.refused = ()
     assert demo.run().speechless == []
     assert platform.runs[0] == ("retrain_bots", {"bots": [REFUSED], "force": True})
+
+
+def test_a_demo_of_one_bot_trains_asks_and_judges_only_that_bot(demo: Demo, platform: FakePlatform) -> None:
+    """A full-size base needs minutes per bot. Without the trolled bot, the trolls stay away."""
+    report = replace(demo, bots=BOT_IDS[:1]).run()
+    assert [conf["bots"] for dag_id, conf in platform.runs if dag_id == "retrain_bots"] == [[BOT_IDS[0]]] * 2
+    assert {reply.bot for reply in (*report.before, *report.after)} == {BOT_IDS[0]}
+    assert {bot for bot, _ in report.taught} == {trial.bot for trial in report.trials} == {BOT_IDS[0]}
+    assert report.speechless == []
+    assert not [note for note in report.notes if "trolls" in note]
+
+
+def test_a_demo_of_the_trolled_bot_has_the_trolls(demo: Demo) -> None:
+    """Their questions are the must-pass ones."""
+    report = replace(demo, bots=(TROLLED,)).run()
+    assert {reply.sender.removeprefix("legacy:") for reply in report.before} >= set(TROLLS)
+    assert [note for note in report.notes if "trolls" in note]
 
 
 def test_a_refused_version_is_reported_with_the_gates_reasons(demo: Demo, platform: FakePlatform) -> None:

@@ -12,7 +12,7 @@ from kogpt2_chat import bootstrap
 from kogpt2_chat.client.ask import ReceivedAnswer, ask
 from kogpt2_chat.client.feedback import send_feedback
 from kogpt2_chat.demo.offer import offer
-from kogpt2_chat.demo.players import Script, load_script
+from kogpt2_chat.demo.players import TROLLED, Script, load_script
 from kogpt2_chat.demo.report import DemoReport, JudgedVersion
 from kogpt2_chat.demo.visitors import Visitors, WorldVisitors
 from kogpt2_chat.domain.chat.bots import BOT_IDS
@@ -59,9 +59,12 @@ def _prepare_base(settings: Settings, progress: Progress) -> "PreparedBase":
 def _start_servers(settings: Settings, progress: Progress) -> None:
     from kogpt2_chat.stack.stack import up
     from kogpt2_chat.stack.started_with import require_same
+    from kogpt2_chat.training.base import AUTO
 
     # Airflow's tasks use the learning settings that Airflow was started with, not those of this command.
     require_same(settings, "airflow-scheduler", "KOGPT2_LEARNING__")
+    if settings.model.base != AUTO:  # a later demo of the same home keeps its base without naming it
+        require_same(settings, "airflow-scheduler", "KOGPT2_MODEL__BASE")
     up(settings, progress=progress, on_ready=lambda: bootstrap.prepare_servers(settings))
 
 
@@ -102,11 +105,13 @@ class DemoParts:
     world_page: Path = CHECKOUT / "world" / "client" / "dist" / "index.html"
 
 
-def run(*, dataset: str, progress: Progress) -> DemoReport:
+def run(*, dataset: str, base: str, bots: Sequence[str], progress: Progress) -> DemoReport:
     """Run the whole loop once. A second run continues from the state that an earlier one left.
 
     Args:
         dataset: path of a ``ChatbotData.csv``; empty for the shipped corpora.
+        base: a folder or hub id of a base model; empty for the one that the settings name.
+        bots: the bots that are trained and asked.
         progress: called with a line for each step.
 
     Returns:
@@ -114,8 +119,8 @@ def run(*, dataset: str, progress: Progress) -> DemoReport:
     """
     # Two demos at once would receive each other's answers: legacy questions identify a player only by name.
     with hold_lock(load_settings().home / "demo" / "lock", progress):
-        settings = prepare_settings(dataset, progress)
-        return Demo(settings=settings, dataset=dataset, progress=progress, parts=DemoParts()).run()
+        settings = prepare_settings(dataset, progress, base)
+        return Demo(settings=settings, dataset=dataset, bots=bots, progress=progress, parts=DemoParts()).run()
 
 
 @dataclass(kw_only=True)
@@ -124,19 +129,21 @@ class Demo:
 
     Attributes:
         dataset: path of the ``ChatbotData.csv`` that the corpora come from; empty for the shipped corpora.
+        bots: the bots that are trained and asked.
         progress: called with a line for each step.
         parts: its external dependencies.
     """
 
     settings: Settings
     dataset: str
+    bots: Sequence[str] = BOT_IDS
     progress: Progress
     parts: DemoParts
 
     def run(self) -> DemoReport:
         """Run all steps, and return the report, which is also written to ``HOME/demo``."""
-        settings, report = self.settings, DemoReport(notes=_notes(self.dataset))
-        script = load_script(settings.learning.corpora)
+        settings, report = self.settings, DemoReport(notes=_notes(self.dataset, self.bots))
+        script = load_script(settings.learning.corpora).of(self.bots)
         report.taught = {(lesson.bot, lesson.question): lesson.answer for lesson in script.lessons}
         self.progress(f"the world will open at {settings.world_url} once the servers run")
         # Prepare the base before the servers start: if it must be trained, training needs all cores.
@@ -147,7 +154,7 @@ class Demo:
             self.parts.start_servers(settings, self.progress)
             self.progress(_invitation(settings, self.parts.world_page))
         registry = self.parts.registry(settings)
-        if untaught := _without_champion(registry):
+        if untaught := _without_champion(registry, self.bots):
             with report.step("version 1: dataset, fine-tuning, gate, rollout (Airflow)"):
                 self._retrain(registry, untaught, force=True)
         with report.step("players talk and teach (world and Kafka)"):
@@ -157,12 +164,12 @@ class Demo:
         with report.step("ingest_conversations (Airflow)"):
             self._run_dag("ingest_conversations", {})
         with report.step("version 2: dataset, fine-tuning, gate, rollout (Airflow)"):
-            self._retrain(registry, BOT_IDS, force=False)
+            self._retrain(registry, self.bots, force=False)
         with report.step("the same questions again (world and Kafka)"):
             report.after = self._talk(script, "after", visitors)
             visitors.leave()
-        report.trials = _trials(registry)
-        report.speechless = _without_champion(registry)
+        report.trials = _trials(registry, self.bots)
+        report.speechless = _without_champion(registry, self.bots)
         report.urls = _urls(settings)
         if base.small:
             with report.step("estimate the cost of KoGPT2"):
@@ -234,10 +241,12 @@ class Demo:
             )
 
 
-def prepare_settings(dataset: str, progress: Progress) -> Settings:
+def prepare_settings(dataset: str, progress: Progress, base: str = "") -> Settings:
     """Set the demo's environment variables, which its servers inherit, and read the settings."""
     for name, value in DEMO_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if base:
+        os.environ["KOGPT2_MODEL__BASE"] = base
     _default_to_small_base()
     if dataset:
         from kogpt2_chat.jobs.import_corpus import import_corpus
@@ -261,21 +270,22 @@ def _default_to_small_base() -> None:
         os.environ.setdefault("KOGPT2_MODEL__BASE", "small")
 
 
-def _notes(dataset: str) -> list[str]:
-    notes = [
-        "demo settings: no minimum age of turns, corrections accepted without review, legacy consent assumed",
-        "three trolls teach ChatbotC nonsense for its must-pass questions; its gate should refuse the result",
-    ]
+def _notes(dataset: str, bots: Sequence[str]) -> list[str]:
+    notes = ["demo settings: no minimum age of turns, corrections accepted without review, legacy consent assumed"]
+    if TROLLED in bots:
+        notes.append(
+            f"three trolls teach {TROLLED} nonsense for its must-pass questions; its gate should refuse the result"
+        )
     return [*notes, f"corpora imported from {dataset}"] if dataset else notes
 
 
-def _without_champion(registry: Registry) -> list[str]:
-    return [bot for bot in BOT_IDS if registry.by_alias(bot, "champion") is None]
+def _without_champion(registry: Registry, bots: Sequence[str]) -> list[str]:
+    return [bot for bot in bots if registry.by_alias(bot, "champion") is None]
 
 
-def _trials(registry: Registry) -> list[JudgedVersion]:
+def _trials(registry: Registry, bots: Sequence[str]) -> list[JudgedVersion]:
     trials = []
-    for bot in BOT_IDS:
+    for bot in bots:
         champion = registry.by_alias(bot, "champion")
         trials += [
             JudgedVersion(

@@ -145,9 +145,7 @@ def learn_answers(
     return fit(network, corpus.answers, last, validation=corpus.held_out, progress=progress, resume=work)
 
 
-def read_corpus(
-    settings: Settings, bots: Sequence[str] = BOT_IDS, tokenizer: ChatTokenizer | None = None
-) -> Corpus:
+def read_corpus(settings: Settings, bots: Sequence[str] = BOT_IDS, tokenizer: ChatTokenizer | None = None) -> Corpus:
     """Read the seed pairs of bots as examples.
 
     Args:
