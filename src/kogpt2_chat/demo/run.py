@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from kogpt2_chat import bootstrap
 from kogpt2_chat.client.ask import ReceivedAnswer, ask
 from kogpt2_chat.client.feedback import send_feedback
+from kogpt2_chat.demo.estimate import DemoEstimate, estimate_demo, require_room
 from kogpt2_chat.demo.offer import offer
 from kogpt2_chat.demo.players import TROLLED, Script, load_script
 from kogpt2_chat.demo.report import DemoReport, JudgedVersion
@@ -39,7 +40,17 @@ consent assumed, and no automatic retraining."""
 _ANSWERS_TIMEOUT_S: Final = 120.0
 RUN_TIMEOUT_S: Final = 48 * 3600.0
 """Airflow ends a run after a day at most (KoGPT2 takes hours on two cores); an earlier run may have to finish first."""
-_ROLLOUT_TIMEOUT_S: Final = 180.0
+_ROLLOUT_MARGIN_S: Final = 60.0
+"""Start of the run, besides the time that each bot's rollout may take: bots are rolled out one after the other."""
+STEPS: Final = (
+    "start the servers",
+    "version 1: dataset, fine-tuning, gate, rollout (Airflow)",
+    "players talk and teach (world and Kafka)",
+    "ingest_conversations (Airflow)",
+    "version 2: dataset, fine-tuning, gate, rollout (Airflow)",
+    "the same questions again (world and Kafka)",
+)
+"""The steps that are estimated before the demo starts."""
 
 
 class DagRunner(Protocol):
@@ -68,6 +79,20 @@ def _start_servers(settings: Settings, progress: Progress) -> None:
     up(settings, progress=progress, on_ready=lambda: bootstrap.prepare_servers(settings))
 
 
+def _estimate(settings: Settings, base: "PreparedBase", script: Script, progress: Progress) -> DemoEstimate | None:
+    """Estimate the demo; fail if memory or disk space do not suffice."""
+    from kogpt2_chat.stack.folders import folders_of
+    from kogpt2_chat.stack.supervision import Supervisor
+
+    trained = [bot for bot in BOT_IDS if (settings.home / "versions" / bot).is_dir()]
+    found = estimate_demo(
+        base=base.folder, script=script, trained=trained, step_names=STEPS, settings=settings, progress=progress
+    )
+    if found is not None:
+        require_room(found, settings, servers_run=Supervisor(folders_of(settings)).find() is not None)
+    return found
+
+
 def _suggest_kogpt2(settings: Settings, dataset: str, progress: Progress) -> list[str]:
     return offer(estimate_base(settings=settings, progress=progress), settings.home, dataset)
 
@@ -82,6 +107,7 @@ class DemoParts:
 
     Attributes:
         prepare_base: prepares the base model.
+        estimate: estimates the demo with that base; None if it could not be measured.
         start_servers: starts the servers.
         topics: opens Kafka's topics.
         registry: opens the model registry.
@@ -94,6 +120,7 @@ class DemoParts:
     """
 
     prepare_base: Callable[[Settings, Progress], "PreparedBase"] = _prepare_base
+    estimate: Callable[[Settings, "PreparedBase", Script, Progress], DemoEstimate | None] = _estimate
     start_servers: Callable[[Settings, Progress], None] = _start_servers
     topics: Callable[[Settings], Topics] = bootstrap.topics
     registry: Callable[[Settings], Registry] = bootstrap.registry
@@ -150,27 +177,34 @@ class Demo:
         with report.step("base model"):
             base = self.parts.prepare_base(settings, self.progress)
             self.progress(f"base model: {base.name} ({base.licence}), sha {base.sha[:12]}")
-        with report.step("start the servers"):
+        with report.step("estimate"):
+            estimate = self.parts.estimate(settings, base, script, self.progress)
+        for line in estimate.lines() if estimate else ():
+            self.progress(line)
+        start, first, talk, ingest, second, again = STEPS
+        with report.step(start):
             self.parts.start_servers(settings, self.progress)
             self.progress(_invitation(settings, self.parts.world_page))
         registry = self.parts.registry(settings)
         if untaught := _without_champion(registry, self.bots):
-            with report.step("version 1: dataset, fine-tuning, gate, rollout (Airflow)"):
+            with report.step(first):
                 self._retrain(registry, untaught, force=True)
-        with report.step("players talk and teach (world and Kafka)"):
+        with report.step(talk):
             visitors = self.parts.visitors(settings)
             report.before = self._talk(script, "before", visitors)
             self._teach(script, report.before, visitors)
-        with report.step("ingest_conversations (Airflow)"):
+        with report.step(ingest):
             self._run_dag("ingest_conversations", {})
-        with report.step("version 2: dataset, fine-tuning, gate, rollout (Airflow)"):
+        with report.step(second):
             self._retrain(registry, self.bots, force=False)
-        with report.step("the same questions again (world and Kafka)"):
+        with report.step(again):
             report.after = self._talk(script, "after", visitors)
             visitors.leave()
         report.trials = _trials(registry, self.bots)
         report.speechless = _without_champion(registry, self.bots)
         report.urls = _urls(settings)
+        if estimate:
+            report.notes.append(estimate.comparison(report.seconds_by_step))
         if base.small:
             with report.step("estimate the cost of KoGPT2"):
                 report.offer = self.parts.suggest(settings, self.dataset, self.progress)
@@ -222,11 +256,12 @@ class Demo:
                 self._await_champion(registry, bot, passed[-1])
 
     def _await_champion(self, registry: Registry, bot: str, version: int) -> None:
-        deadline = self.parts.clock() + _ROLLOUT_TIMEOUT_S
+        limit_s = self.settings.rollout.ready_timeout_s * len(self.bots) + _ROLLOUT_MARGIN_S
+        deadline = self.parts.clock() + limit_s
         while (champion := registry.by_alias(bot, "champion")) is None or champion.version != version:
             if self.parts.clock() > deadline:
                 raise Unavailable(
-                    f"{bot}: version {version} passed the gate but is not champion after {_ROLLOUT_TIMEOUT_S:g} s: "
+                    f"{bot}: version {version} passed the gate but is not champion after {limit_s:g} s: "
                     "check the runs of rollout_bots in the Airflow UI"
                 )
             self.parts.pause(0.5)
