@@ -75,7 +75,7 @@ class Steps:
 
 
 def run(bot: str, settings: Settings, corrections: int) -> Steps:
-    """Run the steps of version 1 and version 2 for one bot.
+    """Run the steps of version 1, and of version 2 if it learns corrections, for one bot.
 
     Args:
         bot: the bot.
@@ -99,7 +99,7 @@ def run(bot: str, settings: Settings, corrections: int) -> Steps:
     ]
     with steps.step("base") as say:
         prepare(settings, say)
-    for version, extra in enumerate(([], taught), start=1):
+    for version, extra in enumerate(([], taught) if taught else ([],), start=1):
         dataset = f"d{version}"
         put_dataset(files, settings, bot, dataset, splits(seeds, extra))
         with steps.step(f"finetune {version}") as say:
@@ -170,7 +170,7 @@ def main() -> None:
     parser.add_argument("folder", help="base: a folder, a hub id or `small`")
     parser.add_argument("--bot", choices=BOT_IDS, default=BOT_IDS[0])
     parser.add_argument("--answer-tokens", type=int, default=0, help="shorten version 1; 0: the setting")
-    parser.add_argument("--corrections", type=int, default=8, help="lessons that version 2 learns")
+    parser.add_argument("--corrections", type=int, default=8, help="lessons that version 2 learns; 0: no version 2")
     parser.add_argument("--out", type=Path, default=Path("var/bench/steps.json"), help="file for the figures")
     asked = parser.parse_args()
     settings = load_settings()
