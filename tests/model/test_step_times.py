@@ -9,7 +9,8 @@ from kogpt2_chat.demo.players import load_script
 from kogpt2_chat.demo.run import STEPS
 from kogpt2_chat.domain.learning.time_limits import ESTIMATE_FILE, time_limit
 from kogpt2_chat.training.curriculum import MUST_WEIGHT
-from kogpt2_chat.training.step_times import Asked, measure
+from kogpt2_chat.training.measured_steps import Asked
+from kogpt2_chat.training.step_times import measure
 
 LESSONS = {"ChatbotA": 2, "ChatbotC": 4}
 

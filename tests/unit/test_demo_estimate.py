@@ -12,7 +12,7 @@ from kogpt2_chat.demo.run import STEPS
 from kogpt2_chat.domain.learning.time_limits import LONGEST, time_limit
 from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import Settings
-from kogpt2_chat.training.step_times import Counted, StepTimes
+from kogpt2_chat.training.measured_steps import Counted, StepTimes
 
 FIRST = Counted(
     steps=200, trained_rows=1000, trained_answers=200, evaluated_rows=1200, evaluated_answers=340, served_answers=340,
@@ -67,6 +67,7 @@ def test_a_failed_measurement_does_not_end_the_demo(tmp_path: Path) -> None:
     found = estimate_demo(
         base=tmp_path / "none", script=Script(seeds=(("ChatbotA", "안녕"),), lessons=(), baited=()), trained=(),
         step_names=STEPS, settings=Settings(home=tmp_path / "home"), progress=lines.append,
+        timeout_s=0.01,
     )  # fmt: skip
     assert found is None
     assert "no estimate: the measurement failed" in lines[-1]

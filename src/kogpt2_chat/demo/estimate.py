@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import psutil
 
@@ -20,9 +20,7 @@ from kogpt2_chat.errors import Unavailable
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.disk_space import free_space_at
 from kogpt2_chat.stack.program import environment_with_settings
-
-if TYPE_CHECKING:
-    from kogpt2_chat.training.step_times import Counted, StepTimes
+from kogpt2_chat.training.measured_steps import Asked, Counted, StepTimes, command, parse
 
 TIMEOUT_S: Final = 600.0
 SERVERS_MB: Final = 4700
@@ -126,8 +124,6 @@ def estimate_demo(
         The estimate, which is also written to the home, where Airflow's time limits use it. None if the measurement
         failed; a line says why.
     """
-    from kogpt2_chat.training.step_times import Asked, command, parse
-
     bots = list(dict.fromkeys(bot for bot, _ in script.seeds))
     lessons = {bot: sum(lesson.bot == bot for lesson in script.lessons) for bot in bots}
     contradicting = [bot for bot in bots if bot == TROLLED and script.baited]
@@ -152,7 +148,7 @@ def estimate_demo(
     return found
 
 
-def combine(times: "StepTimes", start_s: float, trained: Sequence[str], step_names: Sequence[str]) -> DemoEstimate:
+def combine(times: StepTimes, start_s: float, trained: Sequence[str], step_names: Sequence[str]) -> DemoEstimate:
     """Add up the measured times.
 
     Args:
@@ -209,12 +205,12 @@ def require_room(found: DemoEstimate, settings: Settings, *, servers_run: bool) 
         raise Unavailable("the demo cannot run with this base here:\n" + "\n".join(f"  {fault}" for fault in faults))
 
 
-def _training_s(times: "StepTimes", counted: "Counted", step_s: float) -> float:
+def _training_s(times: StepTimes, counted: Counted, step_s: float) -> float:
     generated_s = counted.trained_answers * counted.answer_tokens * times.token_s
     return counted.steps * step_s + counted.trained_rows * times.row_s + generated_s
 
 
-def _evaluation_s(times: "StepTimes", counted: "Counted") -> float:
+def _evaluation_s(times: StepTimes, counted: Counted) -> float:
     answers = counted.evaluated_answers + counted.served_answers * _SERVED_TOKEN_SHARE
     return counted.evaluated_rows * times.row_s + answers * counted.answer_tokens * times.token_s
 
