@@ -12,7 +12,7 @@ help: ## Show this list
 setup: ## Create the environment, find Java and fetch the servers' jars; fast if nothing has changed
 	@scripts/setup.sh
 
-demo: setup ## Run the whole loop once on real servers: train, talk, learn, roll out, talk again (DATASET=file.csv)
+demo: setup ## Run the whole loop once on real servers: train, talk, learn, roll out, talk again (BASE=folder BOTS=ChatbotA DATASET=file.csv)
 	@$(CLI) demo
 
 up: setup ## Start the servers and wait until they are healthy
