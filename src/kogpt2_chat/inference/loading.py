@@ -94,6 +94,28 @@ def load_served(folder: Path, settings: Settings, label: str | None = None, *, s
         return _load(folder, graph, card, tokenizer, settings, label, side_by_side=side_by_side)
 
 
+def load_form(graph: Path, form: Form, settings: Settings, *, side_by_side: bool = False) -> PagedModel:
+    """Load a version's graph in one form.
+
+    Args:
+        graph: ``engine.xml`` in the version's folder.
+        form: one of the graph's forms.
+        settings: limits and threads.
+        side_by_side: prepare it to run concurrently with other bots' models, as in a worker.
+
+    Raises:
+        CheckpointCorrupt: the graph cannot be loaded.
+    """
+    return PagedModel(
+        graph,
+        form=form,
+        threads=settings.serving.threads,
+        side_by_side=side_by_side,
+        max_sequences=settings.serving.max_batch,
+        max_tokens=settings.model.max_prompt_tokens + settings.model.max_new_tokens,
+    )
+
+
 @contextmanager
 def _graph(folder: Path, card: ModelCard, tokenizer: ChatTokenizer) -> Iterator[Path]:
     """Yield the version's graph, or one that is converted here and then deleted: its mapping outlives the file."""
@@ -118,14 +140,7 @@ def _load(
 
     @cache
     def load(form: Form) -> PagedModel:
-        return PagedModel(
-            graph,
-            form=form,
-            threads=settings.serving.threads,
-            side_by_side=side_by_side,
-            max_sequences=settings.serving.max_batch,
-            max_tokens=model.max_prompt_tokens + model.max_new_tokens,
-        )
+        return load_form(graph, form, settings, side_by_side=side_by_side)
 
     choice = choose_form(
         folder, graph, card, threads=settings.serving.threads, cache=settings.cache_dir, load=load,
