@@ -85,7 +85,7 @@ def measure(options: argparse.Namespace, tell: Say) -> None:
     if options.check:
         check(ready, options.cap, tell)
         return
-    estimate_s = options.rounds * len(ready) * 18 * options.seconds
+    estimate_s = options.rounds * len(ready) * step_s(options.seconds)
     tell(f"measuring {len(ready)} subjects in {options.rounds} rounds: about {estimate_s / 60:.0f} minutes, at most "
          f"{options.minutes:g} in this call; nothing else should run on this machine")  # fmt: skip
     facts = {**machine_facts(), "weights": weights_key(version), "cap": options.cap, "rounds": options.rounds,
@@ -139,7 +139,7 @@ def _all_steps(
                 if run.is_done(number, phase, one.subject.name):
                     continue
                 left_s = deadline - time.monotonic()
-                if left_s < 18 * options.seconds:
+                if left_s < step_s(options.seconds):
                     return False
                 _one_step(run, one, phase, parts, number, options, min(left_s, _MOST_S), tell)
     return True
@@ -200,13 +200,18 @@ def _lines_of(command: list[str], environment: dict[str, str], most_s: float) ->
     return [json.loads(line) for line in out.splitlines() if line.startswith("{")], error
 
 
+def step_s(seconds: float) -> float:
+    """Return about how long a subject takes in a round: starts, warm-up, and loads of up to three measurements each."""
+    return 12 + 20 * seconds
+
+
 def stream_rate(lines: list[dict[str, Any]]) -> float:
     """Return the arrivals per second of the stream: 70 % of what the best peer answers with 8 waiting.
 
     So the stream does not depend on ours, and every engine that is near the best one keeps up with it.
     """
-    rates = [line["answers_per_s"] for line in lines
-             if line.get("part") == "mixed" and line["waiting"] == 8 and not line["subject"].startswith(OURS)]  # fmt: skip
+    mixed = [line for line in lines if line.get("part") == "mixed" and line["waiting"] == 8]
+    rates = [line["answers_per_s"] for line in mixed if not line["subject"].startswith(OURS)]
     return STREAM_SHARE * max(rates, default=10.0)
 
 

@@ -114,8 +114,9 @@ def emit(**line: object) -> None:
 
 
 def run(options: argparse.Namespace, make: Callable[[], Engine]) -> None:
-    """Load the engine and measure it; say how long the load took."""
+    """Load the engine, measure it, and end the process: threads of a library may compute on or never end."""
     began = time.perf_counter()
     engine = make()
-    print(f"loaded in {time.perf_counter() - began:.1f} s", file=sys.stderr)
+    print(f"loaded in {time.perf_counter() - began:.1f} s", file=sys.stderr, flush=True)
     measure(options, engine)
+    os._exit(0)

@@ -1,6 +1,5 @@
 """llama.cpp on Q8_0 weights: its server's slots with continuous batching, called in this process by xllamacpp."""
 
-import os
 import queue
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,4 +54,3 @@ class Server:
 if __name__ == "__main__":
     options = arguments("threads")
     run(options, lambda: Server(options.model, int(options.threads)))
-    os._exit(0)  # the server's threads do not end by themselves
