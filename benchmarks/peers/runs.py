@@ -22,18 +22,20 @@ class Run:
         self._path = path
         self.lines = read_lines(path)
         self.continued = bool(self.lines) and self.lines[0] == {_FACTS: facts} and {_END: True} not in self.lines
-        if not self.continued:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if self.lines:
-                path.replace(path.with_suffix(".previous.jsonl"))
-            self.lines = []
-            self.add({_FACTS: facts})
+        if self.continued:
+            path.write_text("".join(map(_text, self.lines)), "utf-8")  # without a line that was cut off
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.lines:
+            path.replace(path.with_suffix(".previous.jsonl"))
+        self.lines = []
+        self.add({_FACTS: facts})
 
     def add(self, line: Line) -> None:
         """Write a line."""
         self.lines.append(line)
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.write(_text(line))
 
     def value(self, name: str) -> Any:
         """Return the value of the first line that has this name; None if there is none."""
@@ -62,3 +64,7 @@ def read_lines(path: Path) -> list[Line]:
             except ValueError:
                 break
     return found
+
+
+def _text(line: Line) -> str:
+    return json.dumps(line, ensure_ascii=False) + "\n"
