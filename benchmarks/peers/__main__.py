@@ -7,6 +7,7 @@ process. Rounds are interleaved, and every other round goes backwards, so that a
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -36,7 +37,10 @@ HOME: Final = CHECKOUT / "var" / "bench-peers"
 PARTS: Final = {"closed": ("equal", "mixed"), "stream": ("stream",)}
 STREAM_SHARE: Final = 0.7
 _MOST_S: Final = 240
-_QUIET_LOAD: Final = 0.5
+_ATTEMPTS: Final = 3
+"""Of a process that crashes: OpenVINO 2026.4.1 does so now and then if oneDNN's kernels are limited."""
+_CRASHED: Final = "crashed"
+_STOPPED: Final = "stopped"
 _STARTED: Final = time.monotonic()
 Say = Callable[[str], None]
 
@@ -70,6 +74,7 @@ def main() -> None:
     parser.add_argument("--only", help="only subjects whose name contains one of these texts, separated by commas")
     parser.add_argument("--check", action="store_true", help="only compare the subjects' tokens with each other")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the subject's process ends too
     with hold_lock(HOME.with_suffix(".lock"), say), ProgressThread(say, "preparing") as progress:
         measure(options, progress.say)
 
@@ -123,14 +128,10 @@ def _all_steps(
     run: Run, ready: list[Ready], version: Path, options: argparse.Namespace, deadline: float, tell: Say
 ) -> bool:
     """Do what is not done yet; return False if the time is over before that."""
-    if run.value("limits") is None:
-        tell("measuring the machine's limits")
-        command = [sys.executable, "-m", "benchmarks.peers.machine", str(version)]
-        lines, error = _lines_of(command, _environment(OURS, options.cap, ready), _MOST_S)
-        if error:
-            raise SystemExit(f"the machine's limits could not be measured: {error}")
-        run.add({"limits": lines[0]})
     for number in range(1, options.rounds + 1):
+        if not run.is_done(number, "limits"):
+            tell("measuring the machine's limits")
+            _limits(run, number, version, _environment(OURS, options.cap, ready))
         order = ready if number % 2 else ready[::-1]
         for phase, parts in PARTS.items():
             if phase == "stream" and run.value("rate") is None:
@@ -141,32 +142,46 @@ def _all_steps(
                 left_s = deadline - time.monotonic()
                 if left_s < step_s(options.seconds):
                     return False
-                _one_step(run, one, phase, parts, number, options, min(left_s, _MOST_S), tell)
+                if not _one_step(run, one, phase, parts, number, options, min(left_s, _MOST_S), tell):
+                    return False
     return True
+
+
+def _limits(run: Run, number: int, version: Path, environment: dict[str, str]) -> None:
+    """Measure the machine's limits: in each round, because other work makes them look lower than they are."""
+    lines, errors = _tried([sys.executable, "-m", "benchmarks.peers.machine", str(version)], environment, _MOST_S)
+    if not lines:
+        raise SystemExit(f"the machine's limits could not be measured: {'; '.join(errors)}")
+    run.add({"limits": lines[0]})
+    run.finish(number, "limits")
 
 
 def _one_step(
     run: Run, one: Ready, phase: str, parts: tuple[str, ...], number: int, options: argparse.Namespace,
     most_s: float, tell: Say,
-) -> None:  # fmt: skip
-    """Measure one subject in one phase of one round, and write its lines."""
+) -> bool:  # fmt: skip
+    """Measure one subject in one phase of one round, and write its lines; return False if this call's time was over."""
     name = one.subject.name
     if phase == "stream" and one.subject.batching == "single":
         run.finish(number, phase, name)
-        return
+        return True
     load = psutil.getloadavg()[0]
     tell(f"round {number}, {phase}: {name} (load average {load:.1f})")
     waiting = ",".join(map(str, one.subject.waiting))
     command = one.command("--round", str(number), "--seconds", str(options.seconds), "--waiting", waiting,
                           *(f"--part={part}" for part in parts), "--rate", str(run.value("rate") or 1))  # fmt: skip
-    lines, error = _lines_of(command, _environment(name, options.cap, [one]), most_s)
+    lines, errors = _tried(command, _environment(name, options.cap, [one]), most_s)
+    if errors and errors[-1].startswith(_STOPPED) and most_s < _MOST_S:
+        tell(f"  {name}: not done when this call's time was over; the next call measures it again")
+        return False
+    for error in errors:
+        run.add({"failed": name, "error": f"round {number}, {phase}: {error}"})
+        tell(f"  {name}: {error}")
     for line in lines:
         run.add({"subject": name, "cap": options.cap, **line})
         tell("  " + _in_short(line))
-    if error:
-        run.add({"failed": name, "error": error})
-        tell(f"  {name}: {error}")
     run.finish(number, phase, name)
+    return True
 
 
 def _in_short(line: dict[str, Any]) -> str:
@@ -181,6 +196,18 @@ def _environment(name: str, cap: str | None, ready: list[Ready]) -> dict[str, st
     return clean_environment(**dict(caps))
 
 
+def _tried(command: list[str], environment: dict[str, str], most_s: float) -> tuple[list[dict[str, Any]], list[str]]:
+    """Run a subject's process, again if it crashes; return the lines of the last attempt, and the errors of all."""
+    errors: list[str] = []
+    for _ in range(_ATTEMPTS):
+        lines, error = _lines_of(command, environment, most_s)
+        if error:
+            errors.append(error)
+        if not error.startswith(_CRASHED):
+            break
+    return lines, errors
+
+
 def _lines_of(command: list[str], environment: dict[str, str], most_s: float) -> tuple[list[dict[str, Any]], str]:
     """Run a subject's process; return its lines, and an error or an empty text."""
     process = subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -191,11 +218,13 @@ def _lines_of(command: list[str], environment: dict[str, str], most_s: float) ->
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
-        error = f"stopped after {most_s:.0f} s"
+        error = f"{_STOPPED} after {most_s:.0f} s"
     except BaseException:
         process.kill()
         raise
-    if process.returncode and not error:
+    if process.returncode < 0 and not error:
+        error = f"{_CRASHED} with signal {-process.returncode}: {short_end(err)}"
+    elif process.returncode and not error:
         error = f"exit code {process.returncode}: {short_end(err)}"
     return [json.loads(line) for line in out.splitlines() if line.startswith("{")], error
 
@@ -220,10 +249,10 @@ def check(ready: list[Ready], cap: str | None, tell: Say) -> None:
     tokens: dict[str, list[list[int]]] = {}
     for one in ready:
         tell(f"answers of {one.subject.name}")
-        lines, error = _lines_of(one.command("--part", "check"), _environment(one.subject.name, cap, [one]), _MOST_S)
-        if error:
+        lines, errors = _tried(one.command("--part", "check"), _environment(one.subject.name, cap, [one]), _MOST_S)
+        for error in errors:
             tell(f"  {error}")
-        else:
+        if lines:
             tokens[one.subject.name] = lines[0]["tokens"]
     print("\n".join(report.agreement(tokens)))
 

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any, Final
 
 from benchmarks.peers.loads import NEW_TOKENS, PROMPT_TOKENS
+from benchmarks.peers.runs import is_complete
 from benchmarks.peers.subject_list import ORIGINAL, OURS, Subject
 from benchmarks.report import LAYERS_ONLY, WEIGHTS_READ
 
@@ -59,7 +60,7 @@ class Rounds:
 def write(lines: Sequence[Line], subjects: Sequence[Subject], folder: Path) -> None:
     """Write ``report.md`` and ``report.png``."""
     rounds = Rounds(lines)
-    text = [*_head(lines), "", *closed_table(rounds, subjects, _value(lines, "limits")), "",
+    text = [*_head(lines), "", *closed_table(rounds, subjects, highest_limits(lines)), "",
             *mixed_table(rounds, subjects, _value(lines, "rate")), "", *_notes(lines, subjects)]  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.md").write_text("\n".join(text) + "\n", "utf-8")
@@ -154,18 +155,22 @@ def _joined(cells: Sequence[str]) -> str:
 
 
 def _head(lines: Sequence[Line]) -> list[str]:
-    facts, limits = lines[0]["facts"], _value(lines, "limits")
+    facts, limits = lines[0]["facts"], highest_limits(lines)
     loads = [line["load"] for line in lines if "load" in line]
-    count = max((line["round"] for line in lines if "round" in line), default=0)
+    state = "" if is_complete(list(lines)) else ", not complete"
     cap = f"kernels limited to {facts['cap'].upper()} where that is known" if facts["cap"] else "no limit on kernels"
     head = [
         (
-            f"{facts['processor']}, {facts['cores']} cores, commit {facts['commit']}; {cap}; {count} of "
-            f"{facts['rounds']} rounds, each measurement about {facts['seconds']:g} s; medians (lowest–highest)."
+            f"{facts['processor']}, {facts['cores']} cores, commit {facts['commit']}; {cap}; "
+            f"{facts['rounds']} rounds{state}, each measurement about {facts['seconds']:g} s; medians (lowest–highest)."
         )
     ]
     if loads:
-        head.append(f"Load average during the run: {min(loads):.1f} to {max(loads):.1f}; alone, it is about the cores.")
+        busy = max(loads) > facts["cores"] + 1
+        head.append(
+            f"Load average during the run: {min(loads):.1f} to {max(loads):.1f}"
+            + ("; **other work ran at the same time: the ratios mean nothing**." if busy else ".")
+        )
     if limits:
         head.append(
             f"Limits measured in this run: {limits['read_gb_per_s']:.1f} GB/s read from memory, "
@@ -211,6 +216,14 @@ def agreement(tokens: dict[str, list[list[int]]]) -> list[str]:
         verdict = "yes" if share >= _MIN_AGREEMENT else "**no**"
         rows.append(f"| {name} | {100 * share:.0f} | {100 * first_share:.0f} | {verdict} |")
     return rows
+
+
+def highest_limits(lines: Sequence[Line]) -> Line | None:
+    """Return the highest of each limit in all rounds, and the form chosen in the first; None before the first."""
+    found = [line["limits"] for line in lines if "limits" in line]
+    if not found:
+        return None
+    return found[0] | {name: max(limits[name] for limits in found) for name in found[0] if name != "chosen"}
 
 
 def _value(lines: Sequence[Line], name: str) -> Any:

@@ -21,7 +21,7 @@ class Run:
     def __init__(self, path: Path, facts: Line) -> None:
         self._path = path
         self.lines = read_lines(path)
-        self.continued = bool(self.lines) and self.lines[0] == {_FACTS: facts} and {_END: True} not in self.lines
+        self.continued = bool(self.lines) and self.lines[0] == {_FACTS: facts} and not is_complete(self.lines)
         if self.continued:
             path.write_text("".join(map(_text, self.lines)), "utf-8")  # without a line that was cut off
             return
@@ -52,6 +52,11 @@ class Run:
     def complete(self) -> None:
         """Write that everything was measured."""
         self.add({_END: True})
+
+
+def is_complete(lines: list[Line]) -> bool:
+    """Check whether everything of a run was measured."""
+    return {_END: True} in lines
 
 
 def read_lines(path: Path) -> list[Line]:

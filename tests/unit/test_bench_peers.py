@@ -20,7 +20,7 @@ from benchmarks.peers.loads import (
     requests,
     stream,
 )
-from benchmarks.peers.report import Rounds, agreement, closed_table, mixed_table, nearness
+from benchmarks.peers.report import Rounds, agreement, closed_table, highest_limits, mixed_table, nearness, write
 from benchmarks.peers.runs import Run
 from benchmarks.peers.static_batches import StaticBatches
 from benchmarks.peers.subject_list import ORIGINAL, PEERS, all_subjects
@@ -191,6 +191,14 @@ def test_rates_are_compared_with_the_machine():
     assert nearness({1: found[1]}, 1, LIMITS)[1] == "–"
 
 
+def test_the_highest_limits_of_all_rounds_count():
+    """Other work makes a limit look lower, never higher."""
+    busy = {**LIMITS, "read_gb_per_s": 12.0, "fp32_gop_per_s": 220.0, "chosen": {"form": "b"}}
+    lines = [{"limits": {**LIMITS, "chosen": {"form": "a"}}}, {"limits": busy}]
+    assert highest_limits(lines) == {**LIMITS, "fp32_gop_per_s": 220.0, "chosen": {"form": "a"}}
+    assert highest_limits([]) is None
+
+
 def test_the_stream_shows_who_does_not_keep_up():
     """An engine that answers a part of the requests has a latency of that part only."""
     lines = [_line("llama.cpp Q8_0", "mixed", waiting, 4.0) for waiting in (8, 32)]
@@ -203,6 +211,18 @@ def test_the_stream_is_70_percent_of_the_best_peers_rate():
     """It does not depend on ours."""
     lines = [_line("ours, int8", "mixed", 8, 90.0), _line("a", "mixed", 8, 10.0), _line("a", "mixed", 32, 50.0)]
     assert stream_rate(lines) == pytest.approx(7)
+
+
+@pytest.mark.parametrize(("load", "warned"), [(2.1, False), (4.5, True)])
+def test_the_report_says_if_other_work_ran(tmp_path, load, warned):
+    """Libraries that spin at barriers lose much more by other work than others do."""
+    facts = {"processor": "x", "cores": 2, "commit": "a", "cap": None, "rounds": 2, "seconds": 1.5}
+    lines = [{"facts": facts}, _line("llama.cpp Q8_0", "equal", 8, 4.0, load=load)]
+    write(lines, all_subjects([], 2), tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "2 rounds, not complete" in text
+    assert ("other work ran" in text) == warned
+    assert (tmp_path / "report.png").stat().st_size > 1000
 
 
 def test_a_wrong_network_is_found_by_its_tokens():
