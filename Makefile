@@ -34,5 +34,6 @@ faults: setup ## Kill, freeze and slow down workers and brokers for an hour; wri
 check: setup ## Check style, types, layers and docstrings, in under a minute
 	@scripts/check.sh
 
-bench: setup ## Compare the worker with the original implementation and with the bare engine; results in var/bench
+bench: setup ## Compare the engine with other libraries (installed apart, below the cache; 25 min), then the worker with the bare engine (15 min); results in var/bench-peers, var/bench
+	@.venv/bin/python -m benchmarks.peers
 	@.venv/bin/python -m benchmarks

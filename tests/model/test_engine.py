@@ -281,7 +281,7 @@ def test_the_unknown_token_is_never_chosen(tiny, settings, tmp_path):
     for engine, bot in (
         (TransformersEngine(max_batch=32, max_new_tokens=10), reference),
         (TransformersEngine(max_batch=32, max_new_tokens=10, suppress_control=False), reference),
-        (OpenVinoEngine(max_batch=32, max_new_tokens=10), served),
+        (PagedEngine(max_batch=32, max_new_tokens=10), served),
     ):
         engine.add_request("q", bot, bot.encode("안녕"))
         assert UNKNOWN_ID not in run(engine)["q"].token_ids
