@@ -85,7 +85,8 @@ def measure(options: argparse.Namespace, tell: Say) -> None:
     deadline = time.monotonic() + 60 * options.minutes
     settings = load_settings()
     version = full_size_versions(CHECKOUT / "var" / "bench-models", tell)[BOT_IDS[0]]
-    wanted = [subject for subject in all_subjects(available_forms(version / ENGINE_FILES[0], find_library()), usable_cores())
+    forms = available_forms(version / ENGINE_FILES[0], find_library())
+    wanted = [subject for subject in all_subjects(forms, usable_cores())
               if not options.only or any(text in subject.name for text in options.only.split(","))]  # fmt: skip
     ready, missing = prepare(wanted, version, settings.cache_dir / "bench-peers", tell)
     if options.check:

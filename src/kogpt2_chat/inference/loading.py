@@ -158,6 +158,7 @@ def _load(
     model = settings.model
 
     library = find_library()
+
     @cache
     def load(form: Form) -> PagedNetwork:
         return load_form(folder, graph, tokenizer, form, settings, side_by_side=side_by_side)
