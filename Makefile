@@ -12,7 +12,7 @@ help: ## Show this list
 setup: ## Create the environment, find Java and fetch the servers' jars; fast if nothing has changed
 	@scripts/setup.sh
 
-demo: setup ## Run the whole loop once on real servers: train, talk, learn, roll out, talk again (DATASET=file.csv)
+demo: setup ## Run the whole loop once on real servers: train, talk, learn, roll out, talk again (BASE=folder BOTS=ChatbotA DATASET=file.csv)
 	@$(CLI) demo
 
 up: setup ## Start the servers and wait until they are healthy
@@ -34,5 +34,6 @@ faults: setup ## Kill, freeze and slow down workers and brokers for an hour; wri
 check: setup ## Check style, types, layers and docstrings, in under a minute
 	@scripts/check.sh
 
-bench: setup ## Compare the worker with the original implementation and with the bare engine; results in var/bench
+bench: setup ## Compare the engine with other libraries (installed apart, below the cache; 25 min), then the worker with the bare engine (15 min); results in var/bench-peers, var/bench
+	@.venv/bin/python -m benchmarks.peers
 	@.venv/bin/python -m benchmarks

@@ -24,7 +24,7 @@ def limits(form: Form) -> dict[str, float]:
     Args:
         form: the form in which the engine computes on this machine.
     """
-    return {"read_gb_per_s": _read(), "product_gop_per_s": _products(form)}
+    return {"read_gb_per_s": read_gb_per_s(), "product_gop_per_s": product_gop_per_s(form)}
 
 
 def fastest_dtype() -> torch.dtype:
@@ -39,7 +39,8 @@ def fastest_dtype() -> torch.dtype:
     return min(seconds, key=lambda dtype: seconds[dtype])
 
 
-def _read() -> float:
+def read_gb_per_s() -> float:
+    """Return the GB/s at which all cores read an array of half a gigabyte."""
     numbers = torch.ones(_BYTES // 4)
     best = 0.0
     deadline = time.perf_counter() + _SECONDS
@@ -50,7 +51,8 @@ def _read() -> float:
     return best
 
 
-def _products(form: Form) -> float:
+def product_gop_per_s(form: Form) -> float:
+    """Return the GOP/s of one large matrix product in this form."""
     draw = np.random.default_rng(1)
     rows = ops.parameter([_ROWS, _WIDTH], ov.Type.f32)
     weights = draw.standard_normal((_WIDTH, _WIDTH)).astype(np.float32)

@@ -39,13 +39,16 @@ from kogpt2_airflow.params import (
     bots_param,
     dataset_if_built,
     deadline,
+    read_estimate,
     retrain_schedule,
 )
 from kogpt2_airflow.tasks import announce, chosen
 from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.learning.time_limits import LONGEST, time_limit
 from kogpt2_chat.settings import load_settings
 
 SETTINGS = load_settings()
+ESTIMATE = read_estimate(SETTINGS.home)
 
 with DAG(
     dag_id="retrain_bots",
@@ -54,7 +57,7 @@ with DAG(
     schedule=retrain_schedule(SETTINGS.learning),
     catchup=False,
     max_active_runs=1,
-    dagrun_timeout=timedelta(hours=24),
+    dagrun_timeout=LONGEST,
     deadline=deadline(SETTINGS.airflow.retrain_deadline_hours),
     on_failure_callback=run_failed,
     default_args=DEFAULT_ARGS,
@@ -117,7 +120,7 @@ with DAG(
                     "{{ '--epochs=%d' % params.epochs if params.epochs else '' }}",
                 ],
                 pool=TRAINING_POOL,
-                execution_timeout=timedelta(hours=6),
+                execution_timeout=time_limit(ESTIMATE, "finetune", timedelta(hours=6)),
             )
             register = JobOperator(task_id="register", command=["register", bot, finetune.output["run_id"]])
             version = register.output["version"]
@@ -125,7 +128,7 @@ with DAG(
                 task_id="evaluate",
                 command=["evaluate", bot, version],
                 pool=TRAINING_POOL,
-                execution_timeout=timedelta(hours=1),
+                execution_timeout=time_limit(ESTIMATE, "evaluate", timedelta(hours=1)),
             )
             nominate = JobOperator(task_id="nominate", command=["nominate", bot, version])
 

@@ -1,6 +1,7 @@
 """What the DAGs have in common: default arguments, pools, schedule and deadline, and the params of the trigger form."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param
@@ -10,6 +11,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from kogpt2_airflow.alerts import deadline_missed
 from kogpt2_airflow.assets import TEACHINGS
 from kogpt2_chat.domain.chat.bots import BOT_BY_ID, BOT_IDS
+from kogpt2_chat.domain.learning.time_limits import ESTIMATE_FILE
 from kogpt2_chat.section_types import NEVER
 from kogpt2_chat.settings import Learning
 
@@ -46,6 +48,14 @@ def retrain_schedule(learning: Learning) -> AssetOrTimeSchedule | CronTriggerTim
     if not learning.retrain_on_teachings:
         return clock
     return AssetOrTimeSchedule(timetable=clock, assets=[TEACHINGS]) if clock else [TEACHINGS]
+
+
+def read_estimate(home: Path) -> str:
+    """Return the demo's estimate of this home; empty if there is none. Each task parses its DAG again, so reads it."""
+    try:
+        return (home / ESTIMATE_FILE).read_text("utf-8")
+    except OSError:
+        return ""
 
 
 def deadline(hours: float) -> DeadlineAlert:

@@ -7,6 +7,7 @@ import sys
 from collections import defaultdict
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,7 @@ from kogpt2_airflow.params import argument_if_selected, dataset_if_built, retrai
 from kogpt2_airflow.tasks import announce_teachings, announced_bots, chosen, rollout_commands
 from kogpt2_chat.demo.run import RUN_TIMEOUT_S
 from kogpt2_chat.domain.chat.bots import BOT_IDS
+from kogpt2_chat.domain.learning.time_limits import ESTIMATE_FILE
 from kogpt2_chat.settings import CHECKOUT, Learning
 
 EXPECTED = {"ingest_conversations", "retrain_bots", "rollout_bots"}
@@ -76,6 +78,20 @@ def test_every_task_has_retries_a_timeout_and_an_owner(dags: dict[str, DAG]) -> 
             assert task.execution_timeout is not None, name
             assert task.execution_timeout <= dag.dagrun_timeout, name
             assert task.owner == "kogpt2-chat", name
+
+
+def test_a_large_base_on_a_slow_machine_gets_longer_time_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each task parses its DAG again, and then finds the estimate that the demo wrote into the home."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    monkeypatch.setenv("KOGPT2_HOME", str(tmp_path))
+    (tmp_path / ESTIMATE_FILE).parent.mkdir()
+    (tmp_path / ESTIMATE_FILE).write_text(json.dumps({"finetune_s": 9000, "evaluate_s": 300}))
+    dag = DagBag(str(CHECKOUT / "dags" / "retrain_bots.py")).dags["retrain_bots"]
+    assert dag.get_task("ChatbotA.finetune").execution_timeout == timedelta(hours=7.5)
+    assert dag.get_task("ChatbotA.evaluate").execution_timeout == timedelta(hours=1)
 
 
 def test_conversations_are_ingested_before_they_are_exported(dags: dict[str, DAG]) -> None:

@@ -104,9 +104,7 @@ def test_a_learned_question_takes_few_passes(bot, examples):
     """Its whole answer is verified with its prompt."""
     said = answer(bot, [list(prompt) for prompt, _ in examples])[0]
     prompt = next(
-        prompt
-        for (prompt, learned), (tokens, *_) in zip(examples, said, strict=True)
-        if tokens == tuple(learned[:-1])
+        prompt for (prompt, learned), (tokens, *_) in zip(examples, said, strict=True) if tokens == tuple(learned[:-1])
     )
     drafts = Drafts(examples)
     for _ in range(60):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from kogpt2_chat.domain.chat.prompt import UNKNOWN_ID
 from kogpt2_chat.evaluation.export import write_version
 from kogpt2_chat.evaluation.reference import TransformersEngine
 from kogpt2_chat.inference.engine import Sampling
@@ -266,6 +267,24 @@ def test_control_tokens_are_never_chosen_unless_suppression_is_off(tiny, setting
         tokens = run(engine)["q"].token_ids
         assert (tokens[:3] == (2,) * 3) is would
         assert (2 in tokens) is would
+
+
+def test_the_unknown_token_is_never_chosen(tiny, settings, tmp_path):
+    """It has no text, so the gate's reference engine chooses the next token, too, as players' engine does."""
+    loaded = load_checkpoint(tiny)
+    with torch.no_grad():
+        loaded.network.lm_head.weight[:] = 0
+        loaded.network.lm_head.weight[UNKNOWN_ID] = 1
+        loaded.network.transformer.ln_f.bias[:] = 1
+    write_version(tmp_path / "1", loaded.network, loaded.tokenizer, loaded.card)
+    reference, served = load_bot(tmp_path / "1", settings), load_served(tmp_path / "1", settings)
+    for engine, bot in (
+        (TransformersEngine(max_batch=32, max_new_tokens=10), reference),
+        (TransformersEngine(max_batch=32, max_new_tokens=10, suppress_control=False), reference),
+        (PagedEngine(max_batch=32, max_new_tokens=10), served),
+    ):
+        engine.add_request("q", bot, bot.encode("안녕"))
+        assert UNKNOWN_ID not in run(engine)["q"].token_ids
 
 
 def test_a_sampled_answer_depends_on_its_seed_alone(bot, make):

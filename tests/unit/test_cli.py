@@ -77,7 +77,7 @@ from kogpt2_chat.cli import main
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background processes ignore SIGINT
 
-def wait(*, dataset, progress):
+def wait(*, progress, **_asked):
     progress("the players ask")
     threading.Event().wait(60)
 
@@ -117,7 +117,7 @@ from kogpt2_chat.cli import main
 from kogpt2_chat.demo.report import DemoReport
 from kogpt2_chat.errors import Unavailable
 
-def run(*, dataset, progress):
+def run(*, dataset, progress, **_asked):
     if dataset:
         return DemoReport(speechless=["ChatbotB"])
     with DemoReport().step("ingest_conversations (Airflow)"):

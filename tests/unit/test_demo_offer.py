@@ -10,6 +10,7 @@ from kogpt2_chat.client.ask import ReceivedAnswer
 from kogpt2_chat.demo.offer import offer
 from kogpt2_chat.demo.report import DemoReport
 from kogpt2_chat.demo.run import prepare_settings, run
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.errors import InvalidInput
 from kogpt2_chat.machine.locks import hold_lock
 from kogpt2_chat.training.base_record import BaseRecord, write_record
@@ -43,6 +44,14 @@ def test_the_demo_uses_the_base_that_the_settings_name(home, tmp_path):
     assert prepare_settings("", print).model.base == "skt/kogpt2-base-v2"
     os.environ["KOGPT2_MODEL__BASE"] = "some/gpt2"
     assert prepare_settings("", print).model.base == "some/gpt2"
+
+
+def test_the_commands_base_has_priority_over_the_settings(home):
+    """`make demo BASE=FOLDER`; the servers inherit it."""
+    os.environ["KOGPT2_MODEL__BASE"] = "some/gpt2"
+    home.mkdir()
+    assert prepare_settings("", print, str(home)).model.base == str(home)
+    assert os.environ["KOGPT2_MODEL__BASE"] == str(home)
 
 
 def test_a_home_keeps_its_base_in_a_later_demo(home):
@@ -85,7 +94,7 @@ def test_a_second_demo_of_a_home_waits_for_the_first(home):
         raise Waiting(line)
 
     with hold_lock(home / "demo" / "lock", print), pytest.raises(Waiting, match="another process holds the lock"):
-        run(dataset="", progress=progress)
+        run(dataset="", base="", bots=BOT_IDS, progress=progress)
 
 
 def test_samples_escape_texts_that_would_break_the_table():

@@ -10,7 +10,9 @@ import pytest
 from kogpt2_chat.adapters.airflow import DagRun, TaskState
 from kogpt2_chat.client.ask import ReceivedAnswer, Utterance, ask
 from kogpt2_chat.client.feedback import Opinion, send_feedback
-from kogpt2_chat.demo.run import Demo, DemoParts, Progress
+from kogpt2_chat.demo.estimate import DemoEstimate
+from kogpt2_chat.demo.players import TROLLED, TROLLS
+from kogpt2_chat.demo.run import STEPS, Demo, DemoParts, Progress
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.topics import FEEDBACK_TOPIC
 from kogpt2_chat.errors import Unavailable
@@ -36,6 +38,7 @@ class FakePlatform:
         world_page: the page of the world's client, if it is built.
         slept_s: seconds that the demo waited.
         left: what its players have left.
+        estimate: what the demo is said to need before it starts.
     """
 
     folder: Path
@@ -49,6 +52,7 @@ class FakePlatform:
     world_page: Path = Path(__file__)
     slept_s: float = 0.0
     left: list[str] = field(default_factory=list)
+    estimate: DemoEstimate | None = None
 
     def __post_init__(self) -> None:
         self.topics = AnsweringTopics(self.broker)
@@ -67,6 +71,7 @@ class FakePlatform:
         base = PreparedBase(folder=self.folder, sha="1" * 64, name="small", licence="Apache-2.0", small=self.small)
         return DemoParts(
             prepare_base=lambda _settings, _progress: base,
+            estimate=lambda _settings, _base, _script, _progress: self.estimate,
             start_servers=self._start,
             topics=lambda _settings: self.topics,
             registry=lambda _settings: self.registry,
@@ -141,6 +146,7 @@ def test_a_first_demo_trains_talks_ingests_and_trains_again(demo: Demo, platform
     ]
     assert list(report.seconds_by_step) == [
         "base model",
+        "estimate",
         "start the servers",
         "version 1: dataset, fine-tuning, gate, rollout (Airflow)",
         "players talk and teach (world and Kafka)",
@@ -201,6 +207,23 @@ def test_a_second_demo_trains_only_bots_without_a_champion(demo: Demo, platform:
     assert platform.runs[0] == ("retrain_bots", {"bots": [REFUSED], "force": True})
 
 
+def test_a_demo_of_one_bot_trains_asks_and_judges_only_that_bot(demo: Demo, platform: FakePlatform) -> None:
+    """A full-size base needs minutes per bot. Without the trolled bot, the trolls stay away."""
+    report = replace(demo, bots=BOT_IDS[:1]).run()
+    assert [conf["bots"] for dag_id, conf in platform.runs if dag_id == "retrain_bots"] == [[BOT_IDS[0]]] * 2
+    assert {reply.bot for reply in (*report.before, *report.after)} == {BOT_IDS[0]}
+    assert {bot for bot, _ in report.taught} == {trial.bot for trial in report.trials} == {BOT_IDS[0]}
+    assert report.speechless == []
+    assert not [note for note in report.notes if "trolls" in note]
+
+
+def test_a_demo_of_the_trolled_bot_has_the_trolls(demo: Demo) -> None:
+    """Their questions are the must-pass ones."""
+    report = replace(demo, bots=(TROLLED,)).run()
+    assert {reply.sender.removeprefix("legacy:") for reply in report.before} >= set(TROLLS)
+    assert [note for note in report.notes if "trolls" in note]
+
+
 def test_a_refused_version_is_reported_with_the_gates_reasons(demo: Demo, platform: FakePlatform) -> None:
     """The demo continues, because the gate is expected to refuse what trolls teach."""
     platform.refused = (REFUSED,)
@@ -211,11 +234,27 @@ def test_a_refused_version_is_reported_with_the_gates_reasons(demo: Demo, platfo
 
 
 def test_a_rollout_that_does_not_finish_ends_the_demo(demo: Demo, platform: FakePlatform) -> None:
-    """After three minutes an error names the DAG to check."""
+    """Bots are rolled out one after the other, each for two minutes at most; then an error names the DAG to check."""
     platform.rolls_out = False
-    with pytest.raises(Unavailable, match="version 1 passed the gate but is not champion after 180 s.*rollout_bots"):
+    with pytest.raises(Unavailable, match="version 1 passed the gate but is not champion after 420 s.*rollout_bots"):
         demo.run()
-    assert 180 < platform.slept_s < 182
+    assert 420 < platform.slept_s < 422
+
+
+def test_the_report_compares_the_estimate_with_the_fact(platform: FakePlatform, demo: Demo) -> None:
+    """The estimate is printed before the servers start, Korean first, and compared in the report."""
+    platform.estimate = DemoEstimate(
+        bots=3, seconds_by_step={STEPS[1]: 3000.0, STEPS[4]: 1200.0}, finetune_s=900.0, evaluate_s=120.0,
+        training_mb=4500, disk_mb=9000, train_step_s=7.5, answer_token_s=0.01,
+    )  # fmt: skip
+    demo, lines = with_progress_lines(replace(demo, parts=platform.parts()))
+    report = demo.run()
+    said = [index for index, line in enumerate(lines) if line.startswith("예상 시간: 봇 3개에 약 70분")]
+    assert said
+    assert said[0] < next(index for index, line in enumerate(lines) if line.startswith("mlflow: healthy"))
+    assert "minutes by step: version 1 50, version 2 20" in lines[said[0] + 2]
+    (note,) = [note for note in report.notes if note.startswith("estimated before the start: 4200 s, took ")]
+    assert "(-100% of the estimate)" in note
 
 
 def test_a_failed_run_ends_the_demo_in_its_step(demo: Demo, platform: FakePlatform) -> None:

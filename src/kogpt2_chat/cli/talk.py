@@ -7,6 +7,7 @@ import typer
 from kogpt2_chat import bootstrap
 from kogpt2_chat.cli.learning import BotName
 from kogpt2_chat.cli.output import Json, on_interrupt, progress, show
+from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.domain.chat.turns import FeedbackKind, answer_source
 from kogpt2_chat.domain.text.characters import one_line
 from kogpt2_chat.errors import GateRefused, InvalidInput, KogptChatError
@@ -73,23 +74,45 @@ def feedback(
     show({"sent": sent, "turn_id": turn_id, "kind": kind}, f"{kind} on {turn_id} was sent", as_json=as_json)
 
 
+def _named_bots(names: str) -> list[str]:
+    """Return the bots that a list with commas names, in their usual order; all bots if it is empty.
+
+    Raises:
+        InvalidInput: a name is not a bot's.
+    """
+    named = {name.strip() for name in names.split(",") if name.strip()}
+    if unknown := named - set(BOT_IDS):
+        raise InvalidInput(f"--bots names {', '.join(sorted(unknown))}: expected some of {', '.join(BOT_IDS)}")
+    return [bot for bot in BOT_IDS if bot in named or not named]
+
+
 def demo(
     dataset: Annotated[
         str, typer.Option(help="A ChatbotData.csv to use instead of the shipped corpora.", envvar="DATASET")
+    ] = "",
+    base: Annotated[
+        str,
+        typer.Option(
+            help="Base model: a folder, a hub id or `small`. Default: the settings', else `small`.", envvar="BASE"
+        ),
+    ] = "",
+    bots: Annotated[
+        str, typer.Option(help="Bots to train and ask, separated by commas. Default: all.", envvar="BOTS")
     ] = "",
     *,
     as_json: Json = False,
 ) -> None:
     """Run the whole loop once: train, talk, learn, roll out, talk again. The servers keep running afterwards.
 
-    Example: `kogpt2-chat demo`. Exit code 3 if a bot has no version that passed the gate.
+    Example: `kogpt2-chat demo --base skt/kogpt2-base-v2 --bots ChatbotA`. Exit code 3 if a bot has no version that
+    passed the gate.
     """
     from kogpt2_chat.demo.interruption import ending_message
     from kogpt2_chat.demo.run import run as run_demo
 
     on_interrupt(ending_message)
     try:
-        report = run_demo(dataset=dataset, progress=progress)
+        report = run_demo(dataset=dataset, base=base, bots=_named_bots(bots), progress=progress)
     except KogptChatError as error:
         error.add_note(ending_message("The demo ended early."))
         raise

@@ -1,6 +1,7 @@
 """The demo's simulated players: their questions and their feedback. This module contacts no server."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import cycle
@@ -43,6 +44,14 @@ class Script:
     seeds: tuple[tuple[str, str], ...]
     lessons: tuple[Lesson, ...]
     baited: tuple[str, ...]
+
+    def of(self, bots: Collection[str]) -> "Script":
+        """Return the part of the script that is about these bots."""
+        return Script(
+            seeds=tuple((bot, question) for bot, question in self.seeds if bot in bots),
+            lessons=tuple(lesson for lesson in self.lessons if lesson.bot in bots),
+            baited=self.baited if TROLLED in bots else (),
+        )
 
     def utterances(self, round_name: str) -> list[Utterance]:
         """Return the questions of a round.

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 from kogpt2_chat import bootstrap
 from kogpt2_chat.client.ask import ReceivedAnswer, ask
 from kogpt2_chat.client.feedback import send_feedback
+from kogpt2_chat.demo.estimate import DemoEstimate, estimate_demo, require_room
 from kogpt2_chat.demo.offer import offer
-from kogpt2_chat.demo.players import Script, load_script
+from kogpt2_chat.demo.players import TROLLED, Script, load_script
 from kogpt2_chat.demo.report import DemoReport, JudgedVersion
 from kogpt2_chat.demo.visitors import Visitors, WorldVisitors
 from kogpt2_chat.domain.chat.bots import BOT_IDS
@@ -39,7 +40,17 @@ consent assumed, and no automatic retraining."""
 _ANSWERS_TIMEOUT_S: Final = 120.0
 RUN_TIMEOUT_S: Final = 48 * 3600.0
 """Airflow ends a run after a day at most (KoGPT2 takes hours on two cores); an earlier run may have to finish first."""
-_ROLLOUT_TIMEOUT_S: Final = 180.0
+_ROLLOUT_MARGIN_S: Final = 60.0
+"""Start of the run, besides the time that each bot's rollout may take: bots are rolled out one after the other."""
+STEPS: Final = (
+    "start the servers",
+    "version 1: dataset, fine-tuning, gate, rollout (Airflow)",
+    "players talk and teach (world and Kafka)",
+    "ingest_conversations (Airflow)",
+    "version 2: dataset, fine-tuning, gate, rollout (Airflow)",
+    "the same questions again (world and Kafka)",
+)
+"""The steps that are estimated before the demo starts."""
 
 
 class DagRunner(Protocol):
@@ -59,10 +70,27 @@ def _prepare_base(settings: Settings, progress: Progress) -> "PreparedBase":
 def _start_servers(settings: Settings, progress: Progress) -> None:
     from kogpt2_chat.stack.stack import up
     from kogpt2_chat.stack.started_with import require_same
+    from kogpt2_chat.training.base import AUTO
 
     # Airflow's tasks use the learning settings that Airflow was started with, not those of this command.
     require_same(settings, "airflow-scheduler", "KOGPT2_LEARNING__")
+    if settings.model.base != AUTO:  # a later demo of the same home keeps its base without naming it
+        require_same(settings, "airflow-scheduler", "KOGPT2_MODEL__BASE")
     up(settings, progress=progress, on_ready=lambda: bootstrap.prepare_servers(settings))
+
+
+def _estimate(settings: Settings, base: "PreparedBase", script: Script, progress: Progress) -> DemoEstimate | None:
+    """Estimate the demo; fail if memory or disk space do not suffice."""
+    from kogpt2_chat.stack.folders import folders_of
+    from kogpt2_chat.stack.supervision import Supervisor
+
+    trained = [bot for bot in BOT_IDS if (settings.home / "versions" / bot).is_dir()]
+    found = estimate_demo(
+        base=base.folder, script=script, trained=trained, step_names=STEPS, settings=settings, progress=progress
+    )
+    if found is not None:
+        require_room(found, settings, servers_run=Supervisor(folders_of(settings)).find() is not None)
+    return found
 
 
 def _suggest_kogpt2(settings: Settings, dataset: str, progress: Progress) -> list[str]:
@@ -79,6 +107,7 @@ class DemoParts:
 
     Attributes:
         prepare_base: prepares the base model.
+        estimate: estimates the demo with that base; None if it could not be measured.
         start_servers: starts the servers.
         topics: opens Kafka's topics.
         registry: opens the model registry.
@@ -91,6 +120,7 @@ class DemoParts:
     """
 
     prepare_base: Callable[[Settings, Progress], "PreparedBase"] = _prepare_base
+    estimate: Callable[[Settings, "PreparedBase", Script, Progress], DemoEstimate | None] = _estimate
     start_servers: Callable[[Settings, Progress], None] = _start_servers
     topics: Callable[[Settings], Topics] = bootstrap.topics
     registry: Callable[[Settings], Registry] = bootstrap.registry
@@ -102,11 +132,13 @@ class DemoParts:
     world_page: Path = CHECKOUT / "world" / "client" / "dist" / "index.html"
 
 
-def run(*, dataset: str, progress: Progress) -> DemoReport:
+def run(*, dataset: str, base: str, bots: Sequence[str], progress: Progress) -> DemoReport:
     """Run the whole loop once. A second run continues from the state that an earlier one left.
 
     Args:
         dataset: path of a ``ChatbotData.csv``; empty for the shipped corpora.
+        base: a folder or hub id of a base model; empty for the one that the settings name.
+        bots: the bots that are trained and asked.
         progress: called with a line for each step.
 
     Returns:
@@ -114,8 +146,8 @@ def run(*, dataset: str, progress: Progress) -> DemoReport:
     """
     # Two demos at once would receive each other's answers: legacy questions identify a player only by name.
     with hold_lock(load_settings().home / "demo" / "lock", progress):
-        settings = prepare_settings(dataset, progress)
-        return Demo(settings=settings, dataset=dataset, progress=progress, parts=DemoParts()).run()
+        settings = prepare_settings(dataset, progress, base)
+        return Demo(settings=settings, dataset=dataset, bots=bots, progress=progress, parts=DemoParts()).run()
 
 
 @dataclass(kw_only=True)
@@ -124,46 +156,55 @@ class Demo:
 
     Attributes:
         dataset: path of the ``ChatbotData.csv`` that the corpora come from; empty for the shipped corpora.
+        bots: the bots that are trained and asked.
         progress: called with a line for each step.
         parts: its external dependencies.
     """
 
     settings: Settings
     dataset: str
+    bots: Sequence[str] = BOT_IDS
     progress: Progress
     parts: DemoParts
 
     def run(self) -> DemoReport:
         """Run all steps, and return the report, which is also written to ``HOME/demo``."""
-        settings, report = self.settings, DemoReport(notes=_notes(self.dataset))
-        script = load_script(settings.learning.corpora)
+        settings, report = self.settings, DemoReport(notes=_notes(self.dataset, self.bots))
+        script = load_script(settings.learning.corpora).of(self.bots)
         report.taught = {(lesson.bot, lesson.question): lesson.answer for lesson in script.lessons}
         self.progress(f"the world will open at {settings.world_url} once the servers run")
         # Prepare the base before the servers start: if it must be trained, training needs all cores.
         with report.step("base model"):
             base = self.parts.prepare_base(settings, self.progress)
             self.progress(f"base model: {base.name} ({base.licence}), sha {base.sha[:12]}")
-        with report.step("start the servers"):
+        with report.step("estimate"):
+            estimate = self.parts.estimate(settings, base, script, self.progress)
+        for line in estimate.lines() if estimate else ():
+            self.progress(line)
+        start, first, talk, ingest, second, again = STEPS
+        with report.step(start):
             self.parts.start_servers(settings, self.progress)
             self.progress(_invitation(settings, self.parts.world_page))
         registry = self.parts.registry(settings)
-        if untaught := _without_champion(registry):
-            with report.step("version 1: dataset, fine-tuning, gate, rollout (Airflow)"):
+        if untaught := _without_champion(registry, self.bots):
+            with report.step(first):
                 self._retrain(registry, untaught, force=True)
-        with report.step("players talk and teach (world and Kafka)"):
+        with report.step(talk):
             visitors = self.parts.visitors(settings)
             report.before = self._talk(script, "before", visitors)
             self._teach(script, report.before, visitors)
-        with report.step("ingest_conversations (Airflow)"):
+        with report.step(ingest):
             self._run_dag("ingest_conversations", {})
-        with report.step("version 2: dataset, fine-tuning, gate, rollout (Airflow)"):
-            self._retrain(registry, BOT_IDS, force=False)
-        with report.step("the same questions again (world and Kafka)"):
+        with report.step(second):
+            self._retrain(registry, self.bots, force=False)
+        with report.step(again):
             report.after = self._talk(script, "after", visitors)
             visitors.leave()
-        report.trials = _trials(registry)
-        report.speechless = _without_champion(registry)
+        report.trials = _trials(registry, self.bots)
+        report.speechless = _without_champion(registry, self.bots)
         report.urls = _urls(settings)
+        if estimate:
+            report.notes.append(estimate.comparison(report.seconds_by_step))
         if base.small:
             with report.step("estimate the cost of KoGPT2"):
                 report.offer = self.parts.suggest(settings, self.dataset, self.progress)
@@ -215,11 +256,12 @@ class Demo:
                 self._await_champion(registry, bot, passed[-1])
 
     def _await_champion(self, registry: Registry, bot: str, version: int) -> None:
-        deadline = self.parts.clock() + _ROLLOUT_TIMEOUT_S
+        limit_s = self.settings.rollout.ready_timeout_s * len(self.bots) + _ROLLOUT_MARGIN_S
+        deadline = self.parts.clock() + limit_s
         while (champion := registry.by_alias(bot, "champion")) is None or champion.version != version:
             if self.parts.clock() > deadline:
                 raise Unavailable(
-                    f"{bot}: version {version} passed the gate but is not champion after {_ROLLOUT_TIMEOUT_S:g} s: "
+                    f"{bot}: version {version} passed the gate but is not champion after {limit_s:g} s: "
                     "check the runs of rollout_bots in the Airflow UI"
                 )
             self.parts.pause(0.5)
@@ -234,10 +276,12 @@ class Demo:
             )
 
 
-def prepare_settings(dataset: str, progress: Progress) -> Settings:
+def prepare_settings(dataset: str, progress: Progress, base: str = "") -> Settings:
     """Set the demo's environment variables, which its servers inherit, and read the settings."""
     for name, value in DEMO_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if base:
+        os.environ["KOGPT2_MODEL__BASE"] = base
     _default_to_small_base()
     if dataset:
         from kogpt2_chat.jobs.import_corpus import import_corpus
@@ -261,21 +305,22 @@ def _default_to_small_base() -> None:
         os.environ.setdefault("KOGPT2_MODEL__BASE", "small")
 
 
-def _notes(dataset: str) -> list[str]:
-    notes = [
-        "demo settings: no minimum age of turns, corrections accepted without review, legacy consent assumed",
-        "three trolls teach ChatbotC nonsense for its must-pass questions; its gate should refuse the result",
-    ]
+def _notes(dataset: str, bots: Sequence[str]) -> list[str]:
+    notes = ["demo settings: no minimum age of turns, corrections accepted without review, legacy consent assumed"]
+    if TROLLED in bots:
+        notes.append(
+            f"three trolls teach {TROLLED} nonsense for its must-pass questions; its gate should refuse the result"
+        )
     return [*notes, f"corpora imported from {dataset}"] if dataset else notes
 
 
-def _without_champion(registry: Registry) -> list[str]:
-    return [bot for bot in BOT_IDS if registry.by_alias(bot, "champion") is None]
+def _without_champion(registry: Registry, bots: Sequence[str]) -> list[str]:
+    return [bot for bot in bots if registry.by_alias(bot, "champion") is None]
 
 
-def _trials(registry: Registry) -> list[JudgedVersion]:
+def _trials(registry: Registry, bots: Sequence[str]) -> list[JudgedVersion]:
     trials = []
-    for bot in BOT_IDS:
+    for bot in bots:
         champion = registry.by_alias(bot, "champion")
         trials += [
             JudgedVersion(

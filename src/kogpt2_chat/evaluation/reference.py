@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache
 
-from kogpt2_chat.domain.chat.prompt import END_ID, PAD_ID
+from kogpt2_chat.domain.chat.prompt import END_ID, PAD_ID, UNKNOWN_ID
 from kogpt2_chat.inference.engine import BotModel, Finished, Sampling
 from kogpt2_chat.inference.sampling import next_token
 from kogpt2_chat.inference.scheduler import BatchScheduler, ModelBatch, TokenSequence
@@ -43,7 +43,7 @@ class TransformersEngine(BatchScheduler[TokenSequence, _ReferenceBatch]):
         max_batch: sequences that one model decodes at once; more requests wait.
         max_new_tokens: longest answer.
         suppress_control: never choose a control token other than the end token. Only the gate turns this off, to see
-            whether the model would choose one.
+            whether the model would choose one. ``<unk>`` is never chosen, as on the serving engine: it has no text.
         clock: for deadlines.
     """
 
@@ -86,7 +86,7 @@ class TransformersEngine(BatchScheduler[TokenSequence, _ReferenceBatch]):
 
     def _make_batch(self, model: BotModel) -> _ReferenceBatch:
         suppressed_tokens = torch.zeros(int(model.network.config.vocab_size), dtype=torch.bool)
-        controls = getattr(model, "tokenizer").control_ids if self._suppress_control else ()  # noqa: B009 - LoadedBot's
+        controls = getattr(model, "tokenizer").control_ids if self._suppress_control else {UNKNOWN_ID}  # noqa: B009
         suppressed_tokens[[id_ for id_ in controls if id_ != END_ID]] = True
         return _ReferenceBatch(model=model, suppressed_tokens=suppressed_tokens)
 

@@ -75,7 +75,7 @@ def choose_form(
         entry = _entry(cache, "agreement", {"machine": _key(machine), "form": form, **content})
         return _cached(entry, Agreement, [form], lambda: {form: compare(load(form), answers)})[form]
 
-    forms = (*forms_of(graph), *(native_forms(native) if native else ()))
+    forms = available_forms(graph, native)
     if len(forms) == 1:
         found = agreement(forms[0])
         return FormChoice(
@@ -84,6 +84,19 @@ def choose_form(
     entry = _entry(cache, "speed", {**machine, "shape": _shape(folder)})
     speeds = _cached(entry, Speed, forms, lambda: measure_speed({form: load(form) for form in forms}))
     return choose(speeds, agreement, least_share)
+
+
+def available_forms(graph: Path, native: Path | None) -> tuple[Form, ...]:
+    """Return the forms in which a version can be loaded on this machine.
+
+    Args:
+        graph: its graph.
+        native: the library of the native engine; None: it was not built.
+
+    Raises:
+        CheckpointCorrupt: the graph cannot be read.
+    """
+    return (*forms_of(graph), *(native_forms(native) if native else ()))
 
 
 def measure_speed(models: Mapping[Form, PagedNetwork]) -> dict[Form, Speed]:

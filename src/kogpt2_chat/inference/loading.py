@@ -102,6 +102,39 @@ def load_served(folder: Path, settings: Settings, label: str | None = None, *, s
         return _load(folder, graph, card, tokenizer, settings, label, side_by_side=side_by_side)
 
 
+def load_form(
+    folder: Path, graph: Path, tokenizer: ChatTokenizer, form: Form, settings: Settings, *, side_by_side: bool = False
+) -> PagedNetwork:
+    """Load a version in one form. Each engine is imported only if one of its forms is loaded.
+
+    Args:
+        folder: the version's files.
+        graph: its graph, which may be elsewhere.
+        tokenizer: of the version.
+        form: one of :func:`kogpt2_chat.inference.form_choice.available_forms`.
+        settings: limits and threads.
+        side_by_side: prepare it to run concurrently with other bots' models, as in a worker.
+
+    Raises:
+        CheckpointCorrupt: the files cannot be loaded.
+    """
+    threads, max_sequences = settings.serving.threads, settings.serving.max_batch
+    max_tokens = settings.model.max_prompt_tokens + settings.model.max_new_tokens
+    library = find_library()
+    if library and form in (NATIVE, NATIVE_INT8):
+        from kogpt2_chat.inference.native_model import NativeModel
+
+        return NativeModel(
+            folder, tokenizer.control_ids, library=library, int8=form == NATIVE_INT8,
+            threads=threads, max_sequences=max_sequences, max_tokens=max_tokens,
+        )  # fmt: skip
+    from kogpt2_chat.inference.paged import PagedModel
+
+    return PagedModel(
+        graph, form=form, side_by_side=side_by_side, threads=threads, max_sequences=max_sequences, max_tokens=max_tokens
+    )
+
+
 @contextmanager
 def _graph(folder: Path, card: ModelCard, tokenizer: ChatTokenizer) -> Iterator[Path]:
     """Yield the version's graph, or one that is converted here and then deleted: its mapping outlives the file."""
@@ -125,22 +158,10 @@ def _load(
     model = settings.model
 
     library = find_library()
-    limits = {
-        "max_sequences": settings.serving.max_batch,
-        "max_tokens": model.max_prompt_tokens + model.max_new_tokens,
-        "threads": settings.serving.threads,
-    }
 
     @cache
     def load(form: Form) -> PagedNetwork:
-        # Each engine is imported only if one of its forms is loaded.
-        if library and form in (NATIVE, NATIVE_INT8):
-            from kogpt2_chat.inference.native_model import NativeModel
-
-            return NativeModel(folder, tokenizer.control_ids, library=library, int8=form == NATIVE_INT8, **limits)
-        from kogpt2_chat.inference.paged import PagedModel
-
-        return PagedModel(graph, form=form, side_by_side=side_by_side, **limits)
+        return load_form(folder, graph, tokenizer, form, settings, side_by_side=side_by_side)
 
     choice = choose_form(
         folder, graph, card, native=library, threads=settings.serving.threads, cache=settings.cache_dir, load=load,

@@ -19,8 +19,7 @@ from kogpt2_chat.ports import Files, ModelVersion, Registry
 from kogpt2_chat.settings import Settings
 
 if TYPE_CHECKING:
-    from kogpt2_chat.artifact.card import ModelCard
-    from kogpt2_chat.evaluation.trial import Baseline
+    from kogpt2_chat.evaluation.trial import Baseline, EvaluatedVersion
 
 
 def evaluate(
@@ -62,7 +61,7 @@ def evaluate(
         bot=bot,
         candidate=candidate,
         baseline=baseline,
-        evaluation_set=_select(bot, card, baseline, files, settings),
+        evaluation_set=_select(bot, candidate, baseline, files, settings),
         settings=settings,
         progress=progress,
     )
@@ -111,16 +110,30 @@ def _case(found: ModelVersion, baseline: "Baseline", settings: Settings, *, smal
     )
 
 
-def _select(bot: str, card: "ModelCard", baseline: "Baseline", files: Files, settings: Settings) -> EvaluationSet:
-    """Read the bot's corpora and the datasets that both models learned, and select from them."""
-    from kogpt2_chat.corpora.datasets import load_dataset
+def _select(
+    bot: str, candidate: "EvaluatedVersion", baseline: "Baseline", files: Files, settings: Settings
+) -> EvaluationSet:
+    """Read the bot's corpora and the datasets that both models learned, and select from them.
+
+    Pairs whose answers the vocabulary cannot spell are left out, as in training: the serving engine never says
+    ``<unk>``, so its likelihood of such an answer is 0.
+    """
+    from kogpt2_chat.corpora.datasets import leave_out_unlearnable, load_dataset
     from kogpt2_chat.corpora.shipped import read_golden, read_pairs
 
+    card, tokenizer = candidate.reference.card, candidate.reference.tokenizer
     folder, theirs = settings.learning.corpora / bot, baseline.reference.card.dataset
+    limit = settings.model.max_new_tokens
+    learned, _ = leave_out_unlearnable(load_dataset(bot, card.dataset, files, settings), tokenizer, limit)
+    gold = [
+        pair
+        for pair in read_pairs(folder / "gold.csv")
+        if tokenizer.answer_fault(pair.answer, limit) != "answer_unknown_character"
+    ]
     return evaluation_set(
-        learned=load_dataset(bot, card.dataset, files, settings),
+        learned=learned,
         known_to_baseline=load_dataset(bot, theirs, files, settings)["train"] if theirs else None,
-        gold=read_pairs(folder / "gold.csv"),
+        gold=gold,
         golden=read_golden(folder / "golden.json"),
         small=card.small,
     )

@@ -45,7 +45,7 @@ class Corpus:
     """The seed pairs of all bots as examples for the base.
 
     Attributes:
-        tokenizer: trained on all of them.
+        tokenizer: by default trained on all of them.
         learned: examples of the main part of the training; their questions are learned as well if the settings say so.
         answers: the same pairs; only their answers are learned.
         held_out: the pairs in neither of them.
@@ -145,17 +145,25 @@ def learn_answers(
     return fit(network, corpus.answers, last, validation=corpus.held_out, progress=progress, resume=work)
 
 
-def read_corpus(settings: Settings) -> Corpus:
-    """Read the seed pairs of all bots as examples, and train a tokenizer on them.
+def read_corpus(settings: Settings, bots: Sequence[str] = BOT_IDS, tokenizer: ChatTokenizer | None = None) -> Corpus:
+    """Read the seed pairs of bots as examples.
+
+    Args:
+        settings: the corpora and the limits.
+        bots: whose pairs to read.
+        tokenizer: None: a new one is trained on the pairs.
+
+    Returns:
+        The examples, and the tokenizer.
 
     Raises:
         InvalidInput: a bot has no seed corpus, or the corpora contain no pair.
     """
-    pairs_by_bot = {bot: read_pairs(seed_path(settings, bot)) for bot in BOT_IDS}
+    pairs_by_bot = {bot: read_pairs(seed_path(settings, bot)) for bot in bots}
     texts = [text for pairs in pairs_by_bot.values() for pair in pairs for text in (pair.question, pair.answer)]
     if not texts:
         raise InvalidInput(f"the seed corpora below {settings.learning.corpora} contain no pairs")
-    tokenizer = train_tokenizer(texts, settings.model.small_vocabulary)
+    tokenizer = tokenizer or train_tokenizer(texts, settings.model.small_vocabulary)
     answers: list[Example] = []
     held_out: list[Example] = []
     for bot, pairs in pairs_by_bot.items():

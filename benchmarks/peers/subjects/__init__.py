@@ -1,0 +1,1 @@
+"""What is measured: one module per library, run by that library's own Python."""
