@@ -7,11 +7,12 @@ core does not.
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from benchmarks.models import full_size_versions
 from kogpt2_chat.artifact.card import ENGINE_FILES
+from kogpt2_chat.artifact.forms import Form
 from kogpt2_chat.artifact.tokenizer import load_tokenizer
 from kogpt2_chat.domain.chat.bots import BOT_IDS
 from kogpt2_chat.inference.form_choice import available_forms
@@ -28,7 +29,9 @@ ROUNDS: Final = 12
 def main() -> None:
     """Measure every form of this machine in turn, and print a table."""
     settings = load_settings()
-    version = full_size_versions(CHECKOUT / "var" / "bench-models", sys.stderr.write)[BOT_IDS[0]]
+    version = full_size_versions(CHECKOUT / "var" / "bench-models", lambda text: print(text, file=sys.stderr))[
+        BOT_IDS[0]
+    ]
     graph, tokenizer, library = version / ENGINE_FILES[0], load_tokenizer(version), find_library()
     forms = available_forms(graph, library)
     models = {form: load_form(version, graph, tokenizer, form, settings, side_by_side=True) for form in forms}
@@ -42,9 +45,9 @@ def main() -> None:
         print(f"| `{form}` | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |", flush=True)
 
 
-def measure(models: dict[str, PagedNetwork], rows: int, tokens: range | list[int]) -> dict[str, float]:
+def measure(models: Mapping[Form, PagedNetwork], rows: int, tokens: range | list[int]) -> dict[Form, float]:
     """Return the median milliseconds of processor time of a pass, by form; the forms take turns."""
-    found: dict[str, list[float]] = {form: [] for form in models}
+    found: dict[Form, list[float]] = {form: [] for form in models}
     for number in range(ROUNDS + 2):
         for form, model in models.items():
             tables = [PageTable() for _ in range(rows)]
