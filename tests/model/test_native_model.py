@@ -6,6 +6,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from kogpt2_chat.errors import CheckpointCorrupt
+from kogpt2_chat.inference.native import library
 from kogpt2_chat.inference.native.build import build, is_built, levels, library_path
 from kogpt2_chat.inference.native.library import best_level, find_library, native_forms
 from kogpt2_chat.inference.native_model import NativeModel
@@ -158,6 +159,29 @@ def test_wrong_weights_are_refused(folder, tmp_path, change, message):
     (tmp_path / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}")
     with pytest.raises(CheckpointCorrupt, match="cannot be read"):
         load(tmp_path, runnable()[-1])
+
+
+def test_masks_of_old_files_are_not_weights(folder, tmp_path):
+    """Transformers once stored the causal mask of each layer; the logits are the same with it."""
+    tensors = load_file(folder / "model.safetensors")
+    for layer in range(2):
+        tensors[f"transformer.h.{layer}.attn.bias"] = np.tri(64, dtype=np.float32)[None, None]
+        tensors[f"transformer.h.{layer}.attn.masked_bias"] = np.array(-1e4, np.float32)
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text((folder / "config.json").read_text("utf-8"), "utf-8")
+    new, old = (
+        load(path, runnable()[-1]).forward([(PageTable(), ids_of(9))], all_logits=True)[0]
+        for path in (folder, tmp_path)
+    )
+    assert np.array_equal(new, old)
+
+
+def test_a_library_that_cannot_be_loaded_is_not_used(tmp_path, monkeypatch):
+    """The worker then decodes with OpenVINO."""
+    broken = tmp_path / "gpt2.so"
+    broken.write_bytes(b"no library")
+    monkeypatch.setattr(library, "library_path", lambda _: broken)
+    assert library.find_library() is None
 
 
 def test_what_is_outside_of_the_network_is_an_error(folder):

@@ -21,6 +21,8 @@ from kogpt2_chat.inference.pages import Logits, PagePool, PageTable, pass_inputs
 from kogpt2_chat.machine.cores import library_threads, usable_cores
 
 _PAGE_TOKENS: Final = 16
+_MASKS: Final = (".attn.bias", ".attn.masked_bias")
+"""Old files of transformers contain the causal mask beside the weights."""
 _REASONS: Final = {
     1: "is not a tensor of GPT-2",
     2: "has another size than config.json says",
@@ -89,6 +91,8 @@ class NativeModel:
             with safe_open(path, "np") as file:
                 # By name, so that a layer's bias comes before its weight, as the library wants it.
                 for name in sorted(file.keys()):
+                    if name.endswith(_MASKS):
+                        continue
                     values = np.ascontiguousarray(file.get_tensor(name), np.float32)
                     short = name.removeprefix("transformer.").encode()
                     if reason := self._library.gpt2_set(self._model, short, values.ctypes.data, values.size):

@@ -14,7 +14,7 @@ from typing import Final
 
 from kogpt2_chat.inference.drafts import Draft
 from kogpt2_chat.inference.engine import BotModel, Finished, Sampling
-from kogpt2_chat.inference.pages import PagedNetwork, PageTable
+from kogpt2_chat.inference.pages import Logits, PagedNetwork, PageTable
 from kogpt2_chat.inference.sampling import next_token
 from kogpt2_chat.inference.scheduler import BatchScheduler, ModelBatch, TokenSequence
 from kogpt2_chat.machine.cores import usable_cores
@@ -153,18 +153,25 @@ def _run_pass(batch: _PagedBatch, *, single_core: bool, max_new_tokens: int) -> 
     )
     likeliest, row = logits.argmax(-1).tolist(), 0
     for sequence, draft in zip(batch.running, drafts, strict=True):
-        right = 0
-        for place in range(1 + len(draft.tokens)):
-            token = next_token(logits[row + place], sequence.tokens, likeliest[row + place], sequence.sampling)
-            sequence.append(token, float(logits[row + place, token] - normalisers[row + place]))
-            if sequence.ended or place == len(draft.tokens) or token != draft.tokens[place]:
-                right = place + (place < len(draft.tokens) and token == draft.tokens[place])
-                # The positions after the last right guess hold keys and values of tokens that were not chosen.
-                batch.network.forget(sequence.pages, len(draft.tokens) - place)
-                break
-        row += 1 + len(draft.tokens)
+        rows = slice(row, row + 1 + len(draft.tokens))
+        right = _append_tokens(sequence, draft, logits[rows], normalisers[rows], likeliest[rows])
+        # The positions after the last right guess hold keys and values of tokens that were not chosen.
+        batch.network.forget(sequence.pages, len(draft.tokens) - right)
         if batch.model.drafts and draft.tokens:
             batch.model.drafts.learn(draft, right)
+        row = rows.stop
+
+
+def _append_tokens(
+    sequence: _Sequence, draft: Draft, logits: Logits, normalisers: Logits, likeliest: Sequence[int]
+) -> int:
+    """Choose a token at each position, up to the first that was not guessed; return how many guesses were right."""
+    for place, guessed in enumerate([*draft.tokens, None]):
+        token = next_token(logits[place], sequence.tokens, likeliest[place], sequence.sampling)
+        sequence.append(token, float(logits[place, token] - normalisers[place]))
+        if sequence.ended or token != guessed:
+            return place + (token == guessed)
+    raise AssertionError("after the last guess there is none to be right")
 
 
 def _guess(batch: _PagedBatch, max_new_tokens: int) -> list[Draft]:

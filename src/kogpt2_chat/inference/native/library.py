@@ -7,10 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from kogpt2_chat.artifact.forms import NATIVE, NATIVE_INT8, Form
 from kogpt2_chat.inference.native.build import levels, library_path
 from kogpt2_chat.machine.processor import CAP, processor_flags
 
+log = structlog.get_logger(__name__)
 _FLAGS_BY_LEVEL: Final = {
     "generic": (),
     "avx2": ("avx2", "fma"),
@@ -65,9 +68,16 @@ def best_level(flags: Collection[str], cap: str = "") -> str:
 
 
 def find_library() -> Path | None:
-    """Return the library for this machine; None if set-up found no compiler."""
+    """Return the library for this machine; None if set-up found no compiler, or if it cannot be loaded here."""
     path = library_path(best_level(processor_flags(), os.environ.get(CAP, "")))
-    return path if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        load_library(path)
+    except OSError as error:
+        log.warning("native_engine_cannot_be_loaded", path=str(path), error=str(error), instead="OpenVINO")
+        return None
+    return path
 
 
 def native_forms(path: Path) -> tuple[Form, ...]:
