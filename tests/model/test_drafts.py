@@ -1,10 +1,12 @@
 """Guessed tokens: the answers are the same as without guesses, in fewer passes."""
 
+import json
 from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
+from kogpt2_chat.artifact.card import CARD_FILE, file_sha256
 from kogpt2_chat.artifact.forms import INT8, INT8_WEIGHTS, NATIVE, FormChoice, Speed
 from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.inference.drafts import Draft, Drafts
@@ -12,9 +14,11 @@ from kogpt2_chat.inference.engine import Sampling
 from kogpt2_chat.inference.loading import load_served
 from kogpt2_chat.inference.native.library import find_library
 from kogpt2_chat.inference.native_model import NativeModel
+from kogpt2_chat.inference.nearest import Known
 from kogpt2_chat.inference.paged import PagedModel
 from kogpt2_chat.inference.paged_engine import PagedEngine
 from kogpt2_chat.inference.pages import PageTable
+from kogpt2_chat.inference.uncertain import Thresholds, as_text
 from kogpt2_chat.settings import Settings
 
 FREE = FormChoice(form=NATIVE, least_share=0.9, speed_by_form={NATIVE: Speed(one_row_ms=1.0, eight_rows_ms=1.05)})
@@ -122,6 +126,28 @@ def test_wrong_guesses_do_not_change_an_answer(bot, examples, wrong):
     prompts = [list(prompt) for prompt, _ in examples[:4]]
     misled = Drafts((prompt, [*wrong[number % len(wrong)], END_ID]) for number, prompt in enumerate(prompts))
     assert answer(replace(bot, drafts=misled), prompts)[0] == answer(bot, prompts)[0]
+
+
+@pytest.mark.parametrize("drafts", [True, False])
+def test_a_version_guesses_from_the_pairs_in_its_folder(learned, tmp_path, drafts):
+    """Unless the setting says no; a version without pairs guesses nothing."""
+    where = Settings(cache=tmp_path / "cache", serving={"drafts": drafts})
+    folder = learned.write(tmp_path / "7")
+    assert load_served(folder, where).drafts is None
+    pair = learned.pairs[0]
+    known = [Known(question=pair.question, answer=pair.answer, source="seed")]
+    text = as_text(Thresholds(least_logprob=-1.0, least_likeness=0.2, dev_pairs=1), known)
+    (folder / "uncertain.json").write_text(text, "utf-8")
+    card = json.loads((folder / CARD_FILE).read_text("utf-8"))
+    card["files"]["uncertain.json"] = file_sha256(folder / "uncertain.json")
+    (folder / CARD_FILE).write_text(json.dumps(card), "utf-8")
+    served = load_served(folder, where)
+    if drafts:
+        guess = served.drafts.guess(served.encode(pair.question), [], 99, 0.0).tokens
+        assert served.decode(guess) == pair.answer
+        assert guess[-1] == END_ID
+    else:
+        assert served.drafts is None
 
 
 def test_what_is_learned_is_guessed():
