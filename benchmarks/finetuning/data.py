@@ -30,7 +30,7 @@ KoGPT2's own tokenizer, which needs a download; a larger vocabulary learns these
 _MAX_PROMPT, _MAX_ANSWER = 20, 20
 """Together the tutorial's 40 tokens, so that no form sees more of a pair than another."""
 _VALIDATION: Final = 160
-_STEPS: Final = 120
+_STEPS: Final = 40
 """Steps of the training that the start network comes from."""
 
 

@@ -4,6 +4,7 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ class Job:
 
 
 def measure(job: Job) -> dict[str, Any]:
-    """Train and return one point per epoch: steps, seconds, examples/s and validation NLL; and the peak memory."""
+    """Train, and return the peak memory and for each epoch steps, seconds, examples/s, CPU seconds, validation NLL."""
     torch.set_num_threads(job.threads)
     pairs = read_csv(Path(job.pairs) if job.pairs else None)
     network = start_network(Path(job.start), pairs, lambda line: print(line, file=sys.stderr, flush=True))
@@ -53,19 +54,21 @@ def measure(job: Job) -> dict[str, Any]:
     validation = held_out if job.validate else []
     form = FORMS[job.form]
     points = [{"steps": 0, "seconds": 0.0, "nll": _nll(network, validation), "examples_per_s": None}]
+    cpu_s = time.process_time()
 
-    def add(steps: int, seconds: float, nll: float | None) -> None:
+    def add(steps: int, seconds: float) -> None:
+        nonlocal cpu_s
+        used = time.process_time() - cpu_s
         points.append({
-            "steps": steps, "seconds": points[-1]["seconds"] + seconds, "nll": nll,
-            "examples_per_s": len(learned) / seconds,
+            "steps": steps, "seconds": points[-1]["seconds"] + seconds, "nll": _nll(network, validation),
+            "examples_per_s": len(learned) / seconds, "cpu_s": used,
         })  # fmt: skip
+        cpu_s = time.process_time()
 
     if form.recipe is None:
-        tutorial.train(
-            network, learned, job.epochs, lambda steps, seconds: add(steps, seconds, _nll(network, validation))
-        )
+        tutorial.train(network, learned, job.epochs, add)
     else:
-        _train(network, form, learned, validation, job, add)
+        _train(network, form, learned, job, add)
     return {
         **asdict(job), "points": points, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
         "capability": torch.backends.cpu.get_cpu_capability(),
@@ -73,7 +76,7 @@ def measure(job: Job) -> dict[str, Any]:
 
 
 def _train(
-    network: GPT2LMHeadModel, form: Form, learned: list[Example], validation: list[Example], job: Job, add: Any
+    network: GPT2LMHeadModel, form: Form, learned: list[Example], job: Job, add: Callable[[int, float], None]
 ) -> None:
     """Train with the project's trainer."""
     if form.frozen:
@@ -87,11 +90,11 @@ def _train(
     tokens = sum(len(example.ids) - example.answer_start for example in learned)
 
     def finished(report: EpochReport) -> None:
-        add(report.step, tokens / report.tokens_per_s, report.validation_nll)
+        add(report.step, tokens / report.tokens_per_s)
 
     recipe = Recipe(**{**RECIPE, **(form.recipe or {}), "epochs": job.epochs})
     started = time.perf_counter()
-    fit(network, learned, recipe, validation=validation, on_epoch=finished)
+    fit(network, learned, recipe, on_epoch=finished)
     print(f"{time.perf_counter() - started:.1f} s in all", file=sys.stderr)
 
 

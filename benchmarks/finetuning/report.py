@@ -8,7 +8,8 @@ from typing import Any, Final
 from benchmarks.finetuning.forms import FORMS, RECIPE
 
 _COLUMNS: Final = (
-    "form", "examples/s (each run)", "x the tutorial", "peak memory, MB", "of the matmul peak", "validation NLL, last",
+    "form", "examples/s (each run)", "x the tutorial", "peak memory, MB", "CPU s an example", "x the tutorial in CPU s",
+    "of the matmul peak", "validation NLL, last",
 )  # fmt: skip
 _LAYERS_WEIGHTS: Final = 12 * 12 * 768**2
 _HEAD_WEIGHTS: Final = 51_200 * 768
@@ -20,6 +21,11 @@ _ANSWER: Final = 7.2
 def speed(run: dict[str, Any]) -> float:
     """Return the median examples/s of the epochs after the first one."""
     return median(point["examples_per_s"] for point in run["points"][2:])
+
+
+def cpu_s(run: dict[str, Any]) -> float:
+    """Return the median CPU seconds of an example in the epochs after the first one; other work changes it less."""
+    return median(point["cpu_s"] for point in run["points"][2:]) / run["examples"]
 
 
 def useful_gflop(name: str) -> float:
@@ -49,25 +55,29 @@ def write(results: dict[str, Any], folder: Path) -> None:
             f"| {' | '.join(_COLUMNS)} |",
             "|---|---|---|---|---|---|",
         ]  # fmt: skip
+        plain = [cpu_s(run) for run in by_kind.get((capability, "tutorial"), [])]
+        base_cpu_s = median(plain or [float("nan")])
         base = median([speed(run) for run in by_kind.get((capability, "tutorial"), [])] or [float("nan")])
         for name in FORMS:
             if runs := by_kind.get((capability, name)):
-                lines.append(_row(name, runs, base, peak))
+                lines.append(_row(name, runs, base, base_cpu_s, peak))
         lines.append("")
     (folder / "report.md").write_text("\n".join(lines), "utf-8")
     _plot(results["runs"], folder / "curves.png")
 
 
-def _row(name: str, runs: list[dict[str, Any]], base: float, peak: dict[str, float]) -> str:
+def _row(name: str, runs: list[dict[str, Any]], base: float, base_cpu_s: float, peak: dict[str, float]) -> str:
     speeds = [speed(run) for run in runs]
     middle = median(speeds)
     bf16 = FORMS[name].native_bf16
     share = middle * useful_gflop(name) / peak["bf16" if bf16 else "fp32"] if peak else float("nan")
     nlls = [run["points"][-1]["nll"] for run in runs if run["points"][-1]["nll"] is not None]
+    cpu = median([cpu_s(run) for run in runs] or [float("nan")])
     each = ", ".join(f"{one:.1f}" for one in speeds)
+    memory = max(run["peak_mb"] for run in runs)
     return (
         f"| {FORMS[name].text} | {middle:.1f} ({each}) | {middle / base:.2f} | "
-        f"{max(run['peak_mb'] for run in runs)} | {share:.0%} | {f'{nlls[-1]:.3f}' if nlls else '–'} |"
+        f"{memory} | {cpu:.3f} | {base_cpu_s / cpu:.2f} | {share:.0%} | {f'{nlls[-1]:.3f}' if nlls else '–'} |"
     )
 
 
