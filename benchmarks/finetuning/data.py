@@ -29,9 +29,10 @@ _LEARNED: Final = 4_000
 KoGPT2's own tokenizer, which needs a download; a larger vocabulary learns these corpora by heart."""
 _MAX_PROMPT, _MAX_ANSWER = 20, 20
 """Together the tutorial's 40 tokens, so that no form sees more of a pair than another."""
-_VALIDATION: Final = 160
-_STEPS: Final = 40
-"""Steps of the training that the start network comes from."""
+_VALIDATION: Final = 96
+_STEPS: Final = 24
+_STEP: Final = 64
+"""Steps, and examples of a step, of the training that the start network comes from."""
 
 
 def tokenizer(pairs: list[Pair]) -> ChatTokenizer:
@@ -99,11 +100,11 @@ def start_network(folder: Path, pairs: list[Pair], progress: Callable[[str], Non
         network = new_network(config, seed=1)
         examples = make_examples(seeds(), tokenizer(pairs), _MAX_PROMPT, _MAX_ANSWER)
         recipe = Recipe(
-            epochs=1, batch_size=32, examples_per_row=4, learning_rate=5e-4, warmup_fraction=0.1, weight_decay=0.01,
+            epochs=1, batch_size=_STEP, examples_per_row=4, learning_rate=5e-4, warmup_fraction=0.1, weight_decay=0.01,
             label_smoothing=0.0, dropout=0.0, seed=1, checkpoint_every_steps=10**6,
         )  # fmt: skip
         draw = random.Random(1)  # noqa: S311 - a sample, not secrets
-        chosen = draw.sample(examples, min(len(examples), 32 * _STEPS))
+        chosen = draw.sample(examples, min(len(examples), _STEP * _STEPS))
         fit(network, [replace(example, answer_start=1) for example in chosen], recipe, progress=progress)
         network.save_pretrained(folder)
     return load_network(folder)

@@ -53,7 +53,7 @@ def write(results: dict[str, Any], folder: Path) -> None:
         lines += [
             f"{capability}, largest matrix product: {peak} GFLOP/s", "",
             f"| {' | '.join(_COLUMNS)} |",
-            "|---|---|---|---|---|---|",
+            "|---" * len(_COLUMNS) + "|",
         ]  # fmt: skip
         plain = [cpu_s(run) for run in by_kind.get((capability, "tutorial"), [])]
         base_cpu_s = median(plain or [float("nan")])
