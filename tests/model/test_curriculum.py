@@ -34,7 +34,7 @@ def test_from_a_base_all_pairs_are_learned_and_must_pass_questions_have_more_wei
 
 
 def test_the_fast_form_of_training_is_that_of_the_bases_size():
-    """Measured at both sizes: KoGPT2 is trained in packed rows without dropout, the small base as it was."""
+    """KoGPT2 is trained in packed rows without dropout; the small base keeps the recipe that it was made with."""
     small, large = plan(SEEDS).recipe, plan(SEEDS, small=False).recipe
     assert (small.examples_per_row, small.dropout, small.lora_rank) == (1, 0.1, 0)
     assert large.examples_per_row > 1
