@@ -143,7 +143,13 @@ class Training(Section):
     )
     batch_size: Positive = Field(32, description="examples per optimizer step")
     learning_rate: float = Field(
-        0.0, ge=0, description="peak of the cosine schedule; 0: 3e-4 from the small base, else 5e-5"
+        0.0, ge=0, description="peak of the cosine schedule; 0: 3e-4 from the small base, else 5e-5; with LoRA 1e-3"
+    )
+    lora_rank: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="rank of low-rank adapters (LoRA), which are merged at the end; 0: all weights are trained",
     )
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = Field(0.01, ge=0)

@@ -17,8 +17,9 @@ SEEDS = [Pair(question=f"질문 {n}", answer=f"대답 {n}이에요.") for n in r
 NEW_PAIR = Pair(question="콩떡이 누구야?", answer="고양이 역장님이에요.", source="correction", weight=12)
 
 
-def plan(pairs, known=(), must=(), **how):
-    return plan_training(pairs, set(known), set(must), Settings(), **{"epochs": None, "small": True, **how})
+def plan(pairs, known=(), must=(), training=None, **how):
+    settings = Settings(training=training or {})
+    return plan_training(pairs, set(known), set(must), settings, **{"epochs": None, "small": True, **how})
 
 
 def test_from_a_base_all_pairs_are_learned_and_must_pass_questions_have_more_weight():
@@ -30,6 +31,22 @@ def test_from_a_base_all_pairs_are_learned_and_must_pass_questions_have_more_wei
     assert plan(SEEDS, small=False).recipe.epochs > 1
     assert plan(SEEDS, epochs=7).recipe.epochs == 7
     assert plan(SEEDS, small=False).recipe.learning_rate < found.recipe.learning_rate
+
+
+def test_the_fast_form_of_training_is_that_of_the_bases_size():
+    """KoGPT2 is trained in packed rows without dropout; the small base keeps the recipe that it was made with."""
+    small, large = plan(SEEDS).recipe, plan(SEEDS, small=False).recipe
+    assert (small.examples_per_row, small.dropout, small.lora_rank) == (1, 0.1, 0)
+    assert large.examples_per_row > 1
+    assert (large.dropout, large.lora_rank) == (0.0, 0)
+
+
+def test_adapters_have_a_learning_rate_of_their_own():
+    """They start at 0 and need a higher one; a learning rate in the settings has priority."""
+    adapted = plan(SEEDS, small=False, training={"lora_rank": 8}).recipe
+    assert adapted.lora_rank == 8
+    assert adapted.learning_rate > plan(SEEDS, small=False).recipe.learning_rate
+    assert plan(SEEDS, small=False, training={"lora_rank": 8, "learning_rate": 2e-4}).recipe.learning_rate == 2e-4
 
 
 def test_from_a_champion_only_new_pairs_are_learned_and_the_others_kept():

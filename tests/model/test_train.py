@@ -176,15 +176,15 @@ def test_bf16_is_chosen_only_if_it_is_faster(monkeypatch):
     """A measurement decides and is reported; a precision in the settings is used without one."""
     lines = []
     for bf16_s, expected in ((0.01, "bf16"), (0.1, "fp32"), (0.09, "fp32")):
-        monkeypatch.setattr(compute, "_seconds", lambda precision, slow=bf16_s: slow if precision == "bf16" else 0.1)
-        assert compute.choose_precision("auto", lines.append) == expected
+        monkeypatch.setattr(compute, "_seconds", lambda precision, _, slow=bf16_s: slow if precision == "bf16" else 0.1)
+        assert compute.choose_precision("auto", network(), lines.append) == expected
     assert "10.00 times as fast" in lines[0]
     assert "training in fp32" in lines[1]
-    assert compute.choose_precision("bf16", lines.append) == "bf16"
+    assert compute.choose_precision("bf16", network(), lines.append) == "bf16"
     assert len(lines) == 3
 
 
 def test_both_precisions_can_be_measured():
     """Each measurement runs forward and backward passes, and returns their time."""
-    assert compute._seconds("fp32") > 0
-    assert compute._seconds("bf16") > 0
+    assert compute._seconds("fp32", 64) > 0
+    assert compute._seconds("bf16", 64) > 0

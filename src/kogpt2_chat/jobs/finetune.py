@@ -112,7 +112,7 @@ def finetune(
     plan = _plan(card, pairs["train"], before, epochs, settings)
     progress(f"{len(plan.learned)} pairs to learn, {len(plan.kept)} pairs to retain")
     train, kept, validation = _examples(start, card, (plan.learned, plan.kept, pairs["val"]), settings)
-    recipe = replace(plan.recipe, precision=choose_precision(plan.recipe.precision, progress))
+    recipe = replace(plan.recipe, precision=choose_precision(plan.recipe.precision, start.network, progress))
     params = _params(recipe, card, mode, train, kept, validation)
     work = settings.home / "training" / bot / _key(params)
     with only_training_in(work):

@@ -1,20 +1,21 @@
-"""Turn pairs into examples, and examples into padded batches: bucketed by length, shuffled by seed, weighted.
+"""Turn pairs into examples, and examples into batches: shuffled by seed, weighted, with little padding.
 
 Only the answer and its end token are learned. A batch lists the positions whose logits are needed, so that the
-vocabulary projection is computed for these only. Batches have the length of their examples: at a fixed length of 40,
-57 % of the tokens would be padding.
+vocabulary projection is computed for these only. At a fixed length of 40, more than half of the tokens would be
+padding. A training packs several examples into a row; elsewhere a row is one example.
 """
 
+import heapq
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
 from torch import Tensor
 
 from kogpt2_chat.artifact.tokenizer import ChatTokenizer
-from kogpt2_chat.domain.chat.prompt import PAD_ID
+from kogpt2_chat.domain.chat.prompt import PAD_ID, UNKNOWN_ID
 from kogpt2_chat.domain.learning.pairs import Pair
 
 # Number of batches that are sorted by length together: enough to reduce padding, few enough to stay well shuffled.
@@ -25,6 +26,8 @@ _WIDTH_STEP: Final = 4
 _TARGETS_STEP: Final = 64
 IGNORED: Final = -100
 """Target of a padding position; torch's cross entropy ignores it."""
+_PADDING: Final = -1
+"""Segment of the padding positions of a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +41,17 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExampleBatch:
-    """Examples of similar length, padded on the right (which a causal model does not attend to).
+    """Rows of examples, padded on the right.
 
     Attributes:
         ids: (batch, seq) int64.
-        rows: (targets,) int64, the example of each target.
+        rows: (targets,) int64, the row of each target.
         columns: (targets,) int64, the position whose logits predict it.
         targets: (targets,) int64, the token to predict; IGNORED for padding at the end.
         tokens: number of targets that are not padding.
+        positions: (batch, seq) int64, which start at 0 in each example; None if each row is one example.
+        mask: (batch, 1, seq, seq) bool, whether a position attends to another one: only to itself and to earlier ones
+            of the same example. None if each row is one example, because a causal model attends to no padding then.
     """
 
     ids: Tensor
@@ -53,12 +59,20 @@ class ExampleBatch:
     columns: Tensor
     targets: Tensor
     tokens: int
+    positions: Tensor | None = None
+    mask: Tensor | None = None
 
     def to(self, device: torch.device) -> "ExampleBatch":
         """Return the same batch on a device."""
-        moved = (tensor.to(device) for tensor in (self.ids, self.rows, self.columns, self.targets))
-        ids, rows, columns, targets = moved
-        return ExampleBatch(ids=ids, rows=rows, columns=columns, targets=targets, tokens=self.tokens)
+        return ExampleBatch(
+            ids=self.ids.to(device),
+            rows=self.rows.to(device),
+            columns=self.columns.to(device),
+            targets=self.targets.to(device),
+            tokens=self.tokens,
+            positions=None if self.positions is None else self.positions.to(device),
+            mask=None if self.mask is None else self.mask.to(device),
+        )
 
 
 def make_examples(
@@ -89,27 +103,71 @@ def make_examples(
 
 
 def collate(examples: Sequence[Example]) -> ExampleBatch:
-    """Pad examples into one batch."""
-    width = _round_up(max(len(example.ids) for example in examples), _WIDTH_STEP)
-    ids = torch.full((len(examples), width), PAD_ID, dtype=torch.long)
-    rows: list[int] = []
-    columns: list[int] = []
-    targets: list[int] = []
-    for row, example in enumerate(examples):
-        ids[row, : len(example.ids)] = torch.tensor(example.ids)
-        answer = range(example.answer_start, len(example.ids))
-        rows.extend([row] * len(answer))
-        columns.extend(position - 1 for position in answer)
-        targets.extend(example.ids[position] for position in answer)
-    tokens = len(targets)
-    padding = _round_up(tokens, _TARGETS_STEP) - tokens
-    return ExampleBatch(
-        ids=ids,
-        rows=torch.tensor(rows + [0] * padding),
-        columns=torch.tensor(columns + [0] * padding),
-        targets=torch.tensor(targets + [IGNORED] * padding),
-        tokens=tokens,
-    )
+    """Pad examples into one batch: row i is example i."""
+    return _batch([[example] for example in examples])
+
+
+def pack(examples: Sequence[Example], per_row: int) -> ExampleBatch:
+    """Put several examples into each row, so that nearly no position is padding; they do not see each other.
+
+    Args:
+        examples: of any lengths.
+        per_row: examples per row, on average; 1 pads them as :func:`collate` does.
+
+    Returns:
+        One batch. Which example is in which row only depends on the lengths.
+    """
+    if per_row == 1:
+        return collate(examples)
+    rows: list[list[Example]] = [[] for _ in range(-(-len(examples) // per_row))]
+    shortest = [(0, row) for row in range(len(rows))]
+    for example in sorted(examples, key=lambda example: -len(example.ids)):
+        length, row = heapq.heappop(shortest)
+        rows[row].append(example)
+        heapq.heappush(shortest, (length + len(example.ids), row))
+    batch = _batch(rows)
+    positions, mask = _separated(rows, batch.ids.shape[1])
+    return replace(batch, positions=positions, mask=mask)
+
+
+def _batch(rows: Sequence[Sequence[Example]]) -> ExampleBatch:
+    """Write the examples of each row one after another, and pad the rows.
+
+    An unknown token is no target: a model must not learn to write it.
+    """
+    width = _round_up(max(sum(len(example.ids) for example in row) for row in rows), _WIDTH_STEP)
+    ids = torch.full((len(rows), width), PAD_ID, dtype=torch.long)
+    found: list[tuple[int, int, int]] = []
+    for row, examples in enumerate(rows):
+        start = 0
+        for example in examples:
+            end = start + len(example.ids)
+            ids[row, start:end] = torch.tensor(example.ids)
+            found.extend(
+                (row, start + place - 1, example.ids[place])
+                for place in range(example.answer_start, len(example.ids))
+                if example.ids[place] != UNKNOWN_ID
+            )
+            start = end
+    tokens = len(found)
+    found += [(0, 0, IGNORED)] * (_round_up(tokens, _TARGETS_STEP) - tokens)
+    in_rows, columns, targets = torch.tensor(found).T.contiguous()
+    return ExampleBatch(ids=ids, rows=in_rows, columns=columns, targets=targets, tokens=tokens)
+
+
+def _separated(rows: Sequence[Sequence[Example]], width: int) -> tuple[Tensor, Tensor]:
+    """Return the positions and the mask of packed rows. Padding attends to padding, since softmax needs something."""
+    positions = torch.zeros((len(rows), width), dtype=torch.long)
+    segments = torch.full((len(rows), width), _PADDING)
+    for row, examples in enumerate(rows):
+        start = 0
+        for number, example in enumerate(examples):
+            end = start + len(example.ids)
+            positions[row, start:end] = torch.arange(len(example.ids))
+            segments[row, start:end] = number
+            start = end
+    mask = (segments[:, None, :, None] == segments[:, None, None, :]).tril()
+    return positions, mask
 
 
 def _round_up(number: int, step: int) -> int:
@@ -117,16 +175,32 @@ def _round_up(number: int, step: int) -> int:
     return -(-number // step) * step
 
 
-def epoch_batches(examples: Sequence[Example], batch_size: int, seed: int, epoch: int) -> list[list[Example]]:
-    """Return the batches of one epoch. They depend on the arguments only, so a resumed run gets the same ones."""
+def epoch_batches(
+    examples: Sequence[Example], batch_size: int, seed: int, epoch: int, *, by_length: bool = True
+) -> list[list[Example]]:
+    """Return the batches of one epoch. They depend on the arguments only, so a resumed run gets the same ones.
+
+    Args:
+        examples: each is in the epoch as often as its weight says.
+        batch_size: examples per batch.
+        seed: of the training.
+        epoch: its number, from 0.
+        by_length: whether a batch has examples of similar length, so that padded rows have little padding. Packed rows
+            do not need that.
+
+    Returns:
+        The batches, in random order.
+    """
     order = random.Random(f"{seed}/{epoch}")  # noqa: S311 - shuffling, not secrets
     weighted = [example for example in examples for _ in range(example.weight)]
     order.shuffle(weighted)
+    if not by_length:
+        return [weighted[first : first + batch_size] for first in range(0, len(weighted), batch_size)]
     bucket = batch_size * _BUCKET_BATCHES
     batches: list[list[Example]] = []
     for start in range(0, len(weighted), bucket):
-        by_length = sorted(weighted[start : start + bucket], key=lambda example: len(example.ids))
-        batches.extend(by_length[first : first + batch_size] for first in range(0, len(by_length), batch_size))
+        alike = sorted(weighted[start : start + bucket], key=lambda example: len(example.ids))
+        batches.extend(alike[first : first + batch_size] for first in range(0, len(alike), batch_size))
     order.shuffle(batches)
     return batches
 

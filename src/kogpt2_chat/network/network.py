@@ -28,7 +28,9 @@ def new_network(config: GPT2Config, seed: int) -> GPT2LMHeadModel:
 
 def answer_logits(network: GPT2LMHeadModel, batch: ExampleBatch) -> Tensor:
     """Return the logits at the positions that predict answer tokens: (targets, vocabulary)."""
-    hidden = network.transformer(batch.ids, use_cache=False).last_hidden_state
+    hidden = network.transformer(
+        batch.ids, position_ids=batch.positions, attention_mask=batch.mask, use_cache=False
+    ).last_hidden_state
     return network.lm_head(hidden[batch.rows, batch.columns])
 
 

@@ -7,13 +7,14 @@ from typing import Final, Literal
 
 import torch
 from torch.nn import functional
+from transformers import GPT2LMHeadModel
 
 Asked = Literal["auto", "fp32", "bf16"]
 Precision = Literal["fp32", "bf16"]
 _MIN_GAIN: Final = 1.3
 """bf16 must be this many times as fast as fp32 in one layer, because casts and the optimizer do not get faster."""
 _ROUNDS: Final = 5
-_ROWS, _WIDTH = 256, 384
+_ROWS: Final = 512
 
 
 def device() -> torch.device:
@@ -21,13 +22,16 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def choose_precision(asked: Asked, progress: Callable[[str], None] = lambda _: None) -> Precision:
+def choose_precision(
+    asked: Asked, network: GPT2LMHeadModel, progress: Callable[[str], None] = lambda _: None
+) -> Precision:
     """Choose the precision of the forward pass; ``auto`` chooses bf16 only if it is clearly faster than fp32.
 
     A processor without bf16 instructions emulates them, and is ten or more times slower than in fp32.
 
     Args:
         asked: the setting.
+        network: whose layers are measured.
         progress: called with the choice and its reason.
 
     Returns:
@@ -35,7 +39,8 @@ def choose_precision(asked: Asked, progress: Callable[[str], None] = lambda _: N
     """
     if asked != "auto":
         return asked
-    gain = _seconds("fp32") / _seconds("bf16")
+    width = network.config.n_embd
+    gain = _seconds("fp32", width) / _seconds("bf16", width)
     chosen: Precision = "bf16" if gain >= _MIN_GAIN else "fp32"
     progress(f"training in {chosen}: on this machine ({device().type}) bf16 is {gain:.2f} times as fast as fp32")
     return chosen
@@ -46,11 +51,11 @@ def autocast(precision: Precision) -> torch.autocast:
     return torch.autocast(device().type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
-def _seconds(precision: Precision) -> float:
-    """Measure the median time of the forward and backward pass of one layer, as wide as in a small model."""
+def _seconds(precision: Precision, width: int) -> float:
+    """Measure the median time of the forward and backward pass of one layer."""
     where = device()
-    weight = torch.full((_WIDTH, _WIDTH), 0.01, device=where, requires_grad=True)
-    inputs = torch.full((_ROWS, _WIDTH), 0.5, device=where)
+    weight = torch.full((width, width), 0.01, device=where, requires_grad=True)
+    inputs = torch.full((_ROWS, width), 0.5, device=where)
     times = []
     for _ in range(_ROUNDS + 1):
         started = time.perf_counter()

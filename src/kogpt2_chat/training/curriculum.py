@@ -19,10 +19,14 @@ MUST_WEIGHT: Final = 24
 # must-pass questions, and gold NLL rises by 0.03 nat. The other values are usual for models of KoGPT2's size.
 SMALL_LEARNING_RATE: Final = 3e-4
 LEARNING_RATE: Final = 5e-5
+LORA_LEARNING_RATE: Final = 1e-3
 _SMALL_EPOCHS: Final = 1
 EPOCHS: Final = 3
 """Default number of epochs from a base of KoGPT2's size."""
 _SMALL_DROPOUT: Final = 0.1
+# At KoGPT2's size, packed rows and no dropout are fastest (docs/measurements.md); ADR 0041 says what is not measured.
+EXAMPLES_PER_ROW: Final = 4
+DROPOUT: Final = 0.0
 # New pairs on a champion: at this rate it learns 8 of 8 in 30 to 60 steps. Gold NLL rises by 0.01 to 0.07 nat, or by
 # 0.17 to 0.35 nat if its predictions are not preserved. Twenty pairs, of which twelve contradict kept ones, take six
 # epochs (180 steps); a longer cosine schedule does not teach it more.
@@ -90,18 +94,21 @@ def plan_training(
 
 
 def _recipe(settings: Settings, epochs: int, *, small: bool) -> Recipe:
-    """Return the recipe of the settings; the default learning rate depends on the base."""
+    """Return the recipe of the settings; the default learning rate depends on the base and on what is trained."""
     training = settings.training
+    rate = SMALL_LEARNING_RATE if small else LEARNING_RATE
     return Recipe(
         epochs=epochs,
         batch_size=training.batch_size,
-        learning_rate=training.learning_rate or (SMALL_LEARNING_RATE if small else LEARNING_RATE),
+        examples_per_row=1 if small else EXAMPLES_PER_ROW,
+        lora_rank=training.lora_rank,
+        learning_rate=training.learning_rate or (LORA_LEARNING_RATE if training.lora_rank else rate),
         warmup_fraction=training.warmup_fraction,
         weight_decay=training.weight_decay,
         label_smoothing=training.label_smoothing,
         precision=training.precision,
         seed=training.seed,
         answer_tokens=training.answer_tokens,
-        dropout=_SMALL_DROPOUT if small else None,
+        dropout=_SMALL_DROPOUT if small else DROPOUT,
         checkpoint_every_steps=training.checkpoint_every_steps,
     )

@@ -16,11 +16,13 @@ from torch.nn.utils import clip_grad_norm_
 from transformers import GPT2LMHeadModel
 
 from kogpt2_chat.errors import InvalidInput
-from kogpt2_chat.network.batches import Example, collate
+from kogpt2_chat.machine.allocator import freed_memory_is_kept
+from kogpt2_chat.network.batches import Example, pack
 from kogpt2_chat.network.network import answer_logits, nll_by_example, reproduces_answers
 from kogpt2_chat.training.compute import Precision, autocast, choose_precision, device
 from kogpt2_chat.training.distillation import KeptPredictions
 from kogpt2_chat.training.early_stop import BestWeights, EpochReport, best_epoch
+from kogpt2_chat.training.lora import add_adapters, merge_adapters
 from kogpt2_chat.training.recipe import Recipe, planned_batches
 from kogpt2_chat.training.resume import load_progress, save_progress
 
@@ -78,21 +80,21 @@ def fit(
         raise InvalidInput("no examples to train on: the dataset's train split is empty")
     plan = planned_batches(examples, recipe)
     epochs, total = len(plan), sum(map(len, plan))
-    precision = choose_precision(recipe.precision, progress)
+    precision = choose_precision(recipe.precision, network, progress)
     network.to(device())
-    _set_dropout(network, recipe)
-    optimizer = _optimizer(network, recipe)
+    _prepare(network, recipe)
     kept_predictions = KeptPredictions(network, kept, recipe.kept_rows, recipe.seed)
+    adapters = add_adapters(network, recipe.lora_rank, recipe.seed) if recipe.lora_rank else None
+    optimizer = _optimizer(network, recipe)
     best = BestWeights(network, recipe.patience, resume)
     state = _resume(resume, network, optimizer, progress, on_epoch)
     first = 0
     for epoch, batches in enumerate(plan, start=1):
-        for step, batch in enumerate(batches, start=first):
-            if step < state.step:
-                continue
-            _train_step(network, optimizer, batch, kept_predictions, recipe, precision, state, total)
-            if resume is not None and state.step % recipe.checkpoint_every_steps == 0 and state.step < total:
-                save_progress(resume, network, optimizer, asdict(state))
+        with freed_memory_is_kept():
+            for batch in batches[max(0, state.step - first) :]:
+                _train_step(network, optimizer, batch, kept_predictions, recipe, precision, state, total)
+                if resume is not None and state.step % recipe.checkpoint_every_steps == 0 and state.step < total:
+                    save_progress(resume, network, optimizer, asdict(state))
         first += len(batches)
         if len(state.reports) < epoch:
             _finish_epoch(network, validation, epoch, epochs, optimizer, state, progress)
@@ -102,6 +104,8 @@ def fit(
             progress(why)
             break
     best.restore(state.reports)
+    if adapters is not None:
+        merge_adapters(adapters)
     network.to("cpu").eval()
     return state.reports
 
@@ -136,7 +140,10 @@ def _stop_reason(
     return None
 
 
-def _set_dropout(network: GPT2LMHeadModel, recipe: Recipe) -> None:
+def _prepare(network: GPT2LMHeadModel, recipe: Recipe) -> None:
+    """Set the dropout, and replace the activation by torch's own, which is the same function in one kernel."""
+    for block in network.transformer.h:
+        block.mlp.act = torch.nn.GELU(approximate="tanh")
     if recipe.dropout is None:
         return
     for part in network.modules():
@@ -181,7 +188,7 @@ def _train_step(
     started = time.perf_counter()
     torch.manual_seed(recipe.seed * 1_000_003 + state.step)  # so that dropout does not depend on resuming
     network.train()
-    batch = collate(examples).to(device())
+    batch = pack(examples, recipe.examples_per_row).to(device())
     with autocast(precision):
         logits = answer_logits(network, batch)
     loss = functional.cross_entropy(logits.float(), batch.targets, label_smoothing=recipe.label_smoothing)

@@ -15,6 +15,10 @@ class Recipe:
     Attributes:
         epochs: passes over the examples.
         batch_size: examples per optimizer step.
+        examples_per_row: 1: batches have examples of similar length, and each is a row. More: the examples of a batch
+            have any length, and this many of them share a row, on average.
+        lora_rank: rank of low-rank adapters; only they are trained, and merged into the weights at the end; 0: all
+            weights are trained.
         learning_rate: peak of the schedule.
         warmup_fraction: share of all steps before the peak; a cosine down to a tenth of the peak follows.
         weight_decay: of AdamW, on matrices only.
@@ -36,6 +40,8 @@ class Recipe:
 
     epochs: int
     batch_size: int
+    examples_per_row: int = 1
+    lora_rank: int = 0
     learning_rate: float
     warmup_fraction: float
     weight_decay: float
@@ -58,7 +64,9 @@ def planned_batches(examples: Sequence[Example], recipe: Recipe) -> list[list[li
     left = recipe.answer_tokens or math.inf
     for epoch in range(recipe.epochs):
         batches = []
-        for batch in epoch_batches(examples, recipe.batch_size, recipe.seed, epoch):
+        for batch in epoch_batches(
+            examples, recipe.batch_size, recipe.seed, epoch, by_length=recipe.examples_per_row == 1
+        ):
             if left <= 0:
                 break
             batches.append(batch)

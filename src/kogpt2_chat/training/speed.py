@@ -13,6 +13,7 @@ from kogpt2_chat.domain.chat.prompt import CONTROL_TOKENS
 from kogpt2_chat.network.batches import Example
 from kogpt2_chat.network.network import gpt2_config, new_network
 from kogpt2_chat.training.compute import Asked
+from kogpt2_chat.training.curriculum import DROPOUT, EXAMPLES_PER_ROW
 from kogpt2_chat.training.fit import fit
 from kogpt2_chat.training.recipe import Recipe
 
@@ -66,7 +67,8 @@ def answer_tokens_per_s(work: Work) -> float:
         examples = [_example(work, draw) for _ in range(count)]
         recipe = Recipe(
             epochs=2, batch_size=count, learning_rate=1e-5, warmup_fraction=0.1, weight_decay=0.01, label_smoothing=0.0,
-            precision=work.precision, seed=20, checkpoint_every_steps=200,
+            precision=work.precision, seed=20, checkpoint_every_steps=200, examples_per_row=EXAMPLES_PER_ROW,
+            dropout=DROPOUT,
         )  # fmt: skip
         speed = fit(network, examples, recipe)[-1].tokens_per_s
         seconds[count] = count * work.answer_tokens / speed
