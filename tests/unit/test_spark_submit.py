@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from kogpt2_chat.adapters import spark
 from kogpt2_chat.settings import Settings
-spark._spark_home = lambda: Path(sys.argv[1])
+spark.spark_home = lambda: Path(sys.argv[1])
 spark.SparkSubmit(Settings(), [], lambda: Path("/nowhere")).submit("build_dataset", {})
 """
 # Ignores SIGTERM. If it is killed, the pipe is closed; otherwise it writes to the pipe much later.

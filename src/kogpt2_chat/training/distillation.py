@@ -16,6 +16,7 @@ from transformers import GPT2LMHeadModel
 
 from kogpt2_chat.network.batches import Example, collate
 from kogpt2_chat.network.network import answer_logits
+from kogpt2_chat.training.ranks import ONE_PROCESS, Ranks, part_of
 
 
 class KeptPredictions:
@@ -34,22 +35,25 @@ class KeptPredictions:
         self._seed = seed
         self._start = deepcopy(network).eval() if self._pool else None
 
-    def divergence(self, network: GPT2LMHeadModel, step: int) -> tuple[Tensor, int]:
+    def divergence(self, network: GPT2LMHeadModel, step: int, ranks: Ranks = ONE_PROCESS) -> tuple[Tensor, int]:
         """Compute how far the predictions on a sample of the examples have changed.
 
         Args:
             network: the network in training, on the device that it was copied on.
             step: number of the step. It determines the sample, so that a resumed training uses the same one.
+            ranks: this process among those that train together.
 
         Returns:
-            Mean divergence per token in nats, a scalar; and the number of answer tokens in the sample.
+            This rank's addend of the mean divergence per token in nats, a scalar; and the number of answer tokens in
+            the sample.
         """
         if self._start is None:
             return torch.zeros((), device=network.device), 0
         draw = random.Random(f"{self._seed}/{step}")  # noqa: S311 - a sample, not secrets
-        batch = collate(draw.sample(self._pool, self._rows)).to(network.device)
+        part = part_of(draw.sample(self._pool, self._rows), ranks)
+        batch = collate(part.examples).to(network.device)
         with torch.no_grad():
             before = functional.log_softmax(answer_logits(self._start, batch).float(), -1)
         now = functional.log_softmax(answer_logits(network, batch).float(), -1)
         each = functional.kl_div(now, before, log_target=True, reduction="none").sum(-1)
-        return each[: batch.tokens].mean(), batch.tokens
+        return each[: batch.tokens].mean() * part.share, part.targets
