@@ -49,7 +49,8 @@ def _train(arguments: Mapping[str, Any], line: RankLine) -> None:
     torch.set_num_threads(arguments["cores"])
     hdfs = Hdfs(**arguments["hdfs"])
     os.environ |= without_proxy(os.environ, [urlsplit(hdfs.webhdfs).hostname or ""])
-    with tempfile.TemporaryDirectory(prefix="kogpt2-rank-") as name, joined(gpus=arguments["gpus"]) as ranks:
+    # In the executor's folder: its worker removes that in time, also if this process is killed.
+    with tempfile.TemporaryDirectory(prefix="rank-", dir=Path.cwd()) as name, joined(gpus=arguments["gpus"]) as ranks:
         scratch = Path(name)
         folder = TrainingFolder(HdfsFiles(Settings(hdfs=hdfs)), arguments["folder"], scratch)
         network, job = folder.read_job()

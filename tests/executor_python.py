@@ -42,14 +42,19 @@ def make_executor_python(folder: Path) -> ExecutorPython:
     """
     base, library = Path(sys.base_prefix), f"python{sys.version_info.major}.{sys.version_info.minor}"
     (folder / "bin").mkdir(parents=True)
-    program = folder / "bin" / library
-    shutil.copy2(Path(sys.executable).resolve(), program)
+    shutil.copy2(Path(sys.executable).resolve(), folder / "bin" / library)
     shutil.copytree(base / "lib" / library, folder / "lib" / library, ignore=shutil.ignore_patterns(*_LEFT_OUT))
     for shared in (base / "lib").glob("libpython*"):
         shutil.copy2(shared, folder / "lib")
     site = folder / "lib" / library / "site-packages"
     site.mkdir()
-    (site / "libraries.pth").write_text(f"{Path(sys.prefix) / 'lib' / library / 'site-packages'}\n")
+    (site / "libraries.pth").write_text(f"{Path(sys.prefix) / 'lib' / library / 'site-packages'}\n", "utf-8")
+    # The interpreter names the folder of its own library, which another user may not be able to read.
+    program = folder / "bin" / "python"
+    program.write_text(
+        f'#!/bin/sh\nexport LD_LIBRARY_PATH="{folder}/lib"\nexec "{folder}/bin/{library}" "$@"\n', "utf-8"
+    )
+    program.chmod(0o755)
     other = ExecutorPython(program=program, user=USER)
     if os.geteuid() == 0 and other.run("import torch, pyspark").returncode == 0:
         return other

@@ -157,8 +157,10 @@ class SparkSubmit:
         }
         if not settings.spark_master.startswith("local"):
             # An archive is unpacked in the executor's folder, where its Python processes, and theirs, start.
-            conf["spark.archives"] = f"{_pack_code(folder / 'code.zip')}#{_CODE}"
+            conf["spark.archives"] = f"{pack_code(folder / 'code.zip')}#{_CODE}"
             conf["spark.executorEnv.PYTHONPATH"] = _CODE
+        if settings.spark.python:
+            conf |= {"spark.pyspark.python": settings.spark.python, "spark.pyspark.driver.python": sys.executable}
         submit = spark_home() / "bin" / "spark-submit"
         options = [option for name, value in conf.items() for option in ("--conf", f"{name}={value}")]
         return [str(submit), "--master", settings.spark_master, *options]
@@ -178,8 +180,8 @@ class SparkSubmit:
         }
 
 
-def _pack_code(archive: Path) -> Path:
-    """Write an archive with the packages that executors import."""
+def pack_code(archive: Path) -> Path:
+    """Write an archive with the packages that executors import, and return its path."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
         for root, package in ((CHECKOUT / "src", "kogpt2_chat"), (CHECKOUT, "spark_jobs")):
             for path in sorted((root / package).rglob("*")):

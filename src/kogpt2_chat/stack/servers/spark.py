@@ -11,6 +11,7 @@ from kogpt2_chat.stack.java import Java
 from kogpt2_chat.stack.program import Program, in_checkout
 
 _PACKAGE = "org.apache.spark.deploy"
+_KEEP_A_DAY = "-Dspark.worker.cleanup.enabled=true -Dspark.worker.cleanup.appDataTtl=86400"
 
 
 def spark_programs(settings: Settings, folders: Folders, java: Java) -> list[Program]:
@@ -63,7 +64,12 @@ def _worker(number: int, url: str, settings: Settings, folders: Folders, environ
             *("spark-class", f"{_PACKAGE}.worker.Worker", "--host", settings.own_host),
             *("--cores", "2", "--memory", "3g", "--webui-port", str(port), url),
         ),
-        environment={**environment, "SPARK_WORKER_DIR": str(data), "HOME": str(data)},
+        environment={
+            **environment,
+            "SPARK_WORKER_DIR": str(data),
+            "SPARK_WORKER_OPTS": _KEEP_A_DAY,
+            "HOME": str(data),
+        },
         setup=f"cd {shlex.quote(str(data))}",
         folders=(data,),
         ports={"http": port},
