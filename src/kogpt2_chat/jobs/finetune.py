@@ -133,9 +133,15 @@ def finetune(
         clear_progress(work)
         if spark:
             files.delete(shared)
+    return _result(run_id, card, reports, left_out, started)
+
+
+def _result(
+    run_id: str, card: "ModelCard", reports: Sequence["EpochReport"], left_out: Mapping[str, int], started: float
+) -> FinetuneResult:
     last = reports[-1]
     return FinetuneResult(
-        run_id=run_id, bot=bot, dataset=dataset, steps=last.step, epochs=last.epoch, left_out=left_out,
+        run_id=run_id, bot=card.bot, dataset=card.dataset, steps=last.step, epochs=last.epoch, left_out=left_out,
         parent=card.parent, loss=last.loss, validation_nll=last.validation_nll,
         seconds=round(time.monotonic() - started, 1),
     )  # fmt: skip
