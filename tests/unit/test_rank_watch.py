@@ -33,6 +33,11 @@ class Watched:
         self.watch = RankWatch("127.0.0.1", self.lines.append)
         self.processes: list[subprocess.Popen[bytes]] = []
 
+    @property
+    def connections_ended(self) -> int:
+        """How many ranks are gone."""
+        return len(self.watch._ended)
+
     def start(self, rank: int) -> "subprocess.Popen[bytes]":
         """Start a rank in a process of its own, and wait until it is connected."""
         address = json.dumps(self.watch.address)
@@ -67,6 +72,17 @@ def test_a_killed_rank_is_named_although_another_one_only_lost_it(watched: Watch
     assert told is not None
     assert told.startswith(f"rank 1 (of 0 to 1; process {victim.pid} on ")
     assert "it was killed" in told
+
+
+def test_the_first_of_two_that_were_killed_is_named(watched: Watched) -> None:
+    """The other one is killed by Spark, since the first one is gone."""
+    first, second = watched.start(1), watched.start(0)
+    first.kill()
+    assert str(watched.watch.first_failure(2)).startswith("rank 1 ")
+    second.kill()
+    second.wait()
+    assert wait_until(lambda: watched.connections_ended == 2, deadline_in(10))
+    assert str(watched.watch.first_failure(2)).startswith("rank 1 ")
 
 
 def test_an_error_of_a_rank_is_its_failure(watched: Watched) -> None:
