@@ -15,9 +15,10 @@ from transformers import GPT2LMHeadModel
 
 from kogpt2_chat import bootstrap
 from kogpt2_chat.errors import Unavailable
+from kogpt2_chat.jobs.build_dataset import build_dataset
 from kogpt2_chat.network.network import gpt2_config, new_network
 from kogpt2_chat.ports import Files
-from kogpt2_chat.settings import Hdfs, Settings, Spark, Stack, Training
+from kogpt2_chat.settings import Hdfs, Model, Settings, Spark, Stack, Training
 from kogpt2_chat.stack.processes import port_is_free
 from kogpt2_chat.stack.stack import down, up
 from kogpt2_chat.training.early_stop import EpochReport
@@ -67,6 +68,7 @@ def settings(stack_settings: Settings, python: ExecutorPython) -> Iterator[Setti
         ),
         spark=Spark(python=str(python.program), timeout_s=300),
         training=Training(ranks=2, rank_cores=1),
+        model=Model(base="small"),
     )
     try:
         up(cluster, ["spark"], progress=print)
@@ -183,3 +185,12 @@ def test_a_killed_rank_ends_the_run_and_the_next_one_resumes(
     again, _ = train(settings, files, "killed", ranks=True, progress=lines.append)
     assert f"resumed at step {step}" in lines
     assert all(torch.equal(again[name], weight) for name, weight in on_two_ranks[0].items())
+
+
+def test_executors_without_the_checkout_build_a_dataset(settings: Settings, files: Files) -> None:
+    """Its functions in Python, e.g. the check of an answer's length, run with the code that the job brings."""
+    built = build_dataset(
+        bots=["ChatbotA"], spark=bootstrap.spark(settings), tables=bootstrap.tables(settings), files=files,
+        settings=settings, progress=print,
+    )  # fmt: skip
+    assert built.datasets["ChatbotA"].sources["seed"] > 500
