@@ -15,6 +15,8 @@ few new pairs. No parameter skips the gate.
 (`KOGPT2_LEARNING__RETRAIN_ON_TEACHINGS`), or by hand. A run that fails, or that does not finish within
 `KOGPT2_AIRFLOW__RETRAIN_DEADLINE_HOURS`, raises an alert (`KOGPT2_AIRFLOW__ALERT_WEBHOOK`).
 
+With `KOGPT2_TRAINING__RANKS` above 1, the task `finetune` trains on that many of Spark's executors together.
+
 A bot is skipped if the run does not name it, or if it has fewer new pairs since its last training than
 `KOGPT2_LEARNING__MIN_NEW_EXAMPLES`; the log of its task `chosen` shows the reason. A single withdrawn pair is enough
 to retrain a bot, and then training starts from the base, because the champion has learned the pair. The failure of one

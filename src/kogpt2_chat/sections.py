@@ -74,6 +74,12 @@ class Stack(Section):
     workers: Annotated[int, Field(ge=0, le=12)] = Field(1, description="number of serving workers")
     gateways: int = Field(1, ge=0, le=16, description="number of the world's gateways")
     spark: Literal["local", "standalone"] = "local"
+    spark_workers: Annotated[int, Field(ge=1, le=8)] = Field(1, description="number of Spark's standalone workers")
+    spark_user: str = Field(
+        "",
+        description="user that runs Spark's workers and the jobs' executors, if root starts the stack; empty: root; "
+        "KOGPT2_SPARK__PYTHON must be a Python that this user can run",
+    )
     airflow_database: SecretStr = Field(
         SecretStr(""), description="SQLAlchemy URL of a PostgreSQL database; empty: SQLite in the home folder"
     )
@@ -163,6 +169,13 @@ class Training(Section):
         12, description="how often training sees a taught pair for each time it sees a seed pair"
     )
     checkpoint_every_steps: Positive = 200
+    ranks: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="processes that train one bot together on Spark's executors; 1: no Spark, one process"
+    )
+    rank_cores: Positive = Field(1, description="cores of each rank; only with several ranks")
+    rank_gpus: bool = Field(
+        False, description="give each rank a GPU of its own (nccl); a cluster must offer Spark the resource `gpu`"
+    )
 
 
 class Learning(Section):
@@ -266,4 +279,9 @@ class Spark(Section):
     master: SparkMaster = Field("", description="master URL; empty: local[2], or the stack's standalone master")
     driver_memory: Memory = Field("1g", description="heap of the driver: a whole number with k, m, g or t")
     shuffle_partitions: Positive = 4
-    timeout_s: Seconds = 1800.0
+    python: str = Field(
+        "", description="Python of the executors, with this project's libraries; empty: the path of this one"
+    )
+    timeout_s: Seconds = Field(
+        1800.0, description="a job that takes longer is stopped; a training on several ranks has no limit"
+    )

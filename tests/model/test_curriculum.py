@@ -1,5 +1,8 @@
 """The pairs of a training: all pairs from a base, new pairs from a champion; and how known pairs are kept."""
 
+from copy import deepcopy
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -90,8 +93,8 @@ def learned(tiny):
 
 def divergence_after(learned, **how):
     network, examples, new = learned
-    before = KeptPredictions(network, examples, len(examples), 1)
     recipe = recipe_with(epochs=60, batch_size=1, learning_rate=2e-3, precision="fp32", until_known=True, **how)
+    before = KeptPredictions(network, examples, replace(recipe, kept_rows=len(examples)), "fp32")
     fit(network, new, recipe, kept=examples)
     assert all(reproduces_answers(network, new))
     with torch.no_grad():
@@ -105,6 +108,34 @@ def test_new_pairs_are_learned_exactly_and_kept_predictions_stay(learned):
     learned[0].load_state_dict(start)
     free = divergence_after(learned, kept_weight=0.0)
     assert held < free / 2
+
+
+def test_packed_rows_diverge_as_padded_ones_do(learned):
+    """How many examples share a row changes neither the divergence nor the number of its tokens."""
+    network, examples, _new = learned
+    network.eval()
+    changed = deepcopy(network)
+    with torch.no_grad():
+        for weight in changed.parameters():
+            weight.mul_(1.05)
+    found = []
+    for per_row in (1, 3):
+        kept = KeptPredictions(network, examples, recipe_with(examples_per_row=per_row, kept_rows=5), "fp32")
+        with torch.no_grad():
+            found.append(kept.divergence(changed, 4))
+    (padded, tokens), (packed, packed_tokens) = found
+    assert float(padded) > 0.001
+    assert float(packed) == pytest.approx(float(padded), rel=1e-4)
+    assert packed_tokens == tokens
+
+
+def test_in_bf16_too_nothing_diverges_at_first(learned):
+    """Both networks compute in the same precision: else rounding would look like forgetting."""
+    network, examples, _new = learned
+    network.eval()
+    kept = KeptPredictions(network, examples, recipe_with(examples_per_row=3, kept_rows=5), "bf16")
+    with torch.no_grad():
+        assert float(kept.divergence(network, 0)[0]) == 0.0
 
 
 def test_training_ends_when_all_pairs_are_known(learned):

@@ -95,10 +95,10 @@ def test_a_killed_training_ends_like_an_uninterrupted_one(examples, tmp_path, mo
 
     step = train._train_step
 
-    def dying(model, optimizer, batch, kept, recipe, precision, state, total):
+    def dying(model, optimizer, batch, kept, recipe, precision, state, *rest):
         if state.step == kill_at:
             raise KeyboardInterrupt
-        step(model, optimizer, batch, kept, recipe, precision, state, total)
+        step(model, optimizer, batch, kept, recipe, precision, state, *rest)
 
     monkeypatch.setattr(train, "_train_step", dying)
     with pytest.raises(KeyboardInterrupt):

@@ -298,3 +298,21 @@ def test_workers_and_spark_follow_their_settings(settings: Settings, folders: Fo
     assert by_name["worker-2"].port == 9102
     assert by_name["spark-master"].ports["rpc"] == 7077
     assert "spark-master" not in {one.name for one in all_programs(settings, folders, JAVA)}
+
+
+def test_sparks_workers_need_no_checkout(settings: Settings, folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its own port and folder. As another user, a worker gets no settings, which may contain secrets."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    stack = {"spark": "standalone", "spark_workers": 2, "spark_user": "nobody"}
+    configured = Settings(home=settings.home, stack=stack, hdfs={"webhdfs_password": "s3cret"})
+    by_name = {one.name: one for one in all_programs(configured, folders, JAVA)}
+    workers = [by_name["spark-worker"], by_name["spark-worker-2"]]
+    assert [one.port for one in workers] == [8082, 8083]
+    assert len({one.folders for one in workers}) == 2
+    for one in workers:
+        assert one.user == "nobody"
+        written = start_script(one, program_environment(one, configured, folders.home))
+        assert "s3cret" not in written
+        assert "PYTHONPATH" not in written
+        assert f"cd {shlex.quote(str(one.folders[0]))}" in written
+    assert by_name["spark-master"].user == ""

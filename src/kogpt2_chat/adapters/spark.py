@@ -1,7 +1,9 @@
 """Run Spark applications, each in a process group that ends with its caller.
 
 A job is ``spark_jobs/NAME.py``. Its arguments and its result are passed in files, so that neither the length limit of a
-command line nor Spark's output on the standard streams affects them.
+command line nor Spark's output on the standard streams affects them. What it appends to ``progress.txt`` next to its
+result is shown while it runs. Executors of a cluster get this code as an archive: they may run on machines, or as a
+user, without the checkout.
 """
 
 import json
@@ -10,8 +12,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -21,9 +25,14 @@ from kogpt2_chat.machine.full_disk import hdfs_hint, mentions_full_disk
 from kogpt2_chat.machine.orphans import end_with_parent
 from kogpt2_chat.machine.person import missing_user_message, user_has_name
 from kogpt2_chat.machine.process_groups import end_group
+from kogpt2_chat.machine.spark_home import spark_home
 from kogpt2_chat.settings import CHECKOUT, Settings
 
+PROGRESS_FILE: Final = "progress.txt"
 _STOP_TIMEOUT_S: Final = 10.0
+_POLL_S: Final = 0.5
+_CODE: Final = "kogpt2-code"
+"""Folder with this code in an executor's folder."""
 _LOG_TAIL_LINES: Final = 25
 _DELTA_CONF: Final = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -54,12 +63,21 @@ class SparkSubmit:
         self._java = java
         self._jars = jars
 
-    def submit(self, script: str, arguments: Mapping[str, object]) -> dict[str, object]:
+    def submit(
+        self,
+        script: str,
+        arguments: Mapping[str, object],
+        *,
+        progress: Callable[[str], None] = lambda _: None,
+        timeout_s: float | None = None,
+    ) -> dict[str, object]:
         """Run ``spark_jobs/SCRIPT.py`` and wait until it ends.
 
         Args:
             script: the file name without its extension.
             arguments: JSON values; the script reads them from the file that its first argument names.
+            progress: called with each line that the script appends to its ``progress.txt``.
+            timeout_s: the job is stopped after this time; None: the setting.
 
         Returns:
             The result that the script wrote.
@@ -77,7 +95,7 @@ class SparkSubmit:
             folder = Path(name)
             (folder / "arguments.json").write_text(json.dumps(arguments, ensure_ascii=False), encoding="utf-8")
             log = folder / "spark.log"
-            code = self._run(path, folder, log)
+            code = self._run(path, folder, log, progress, timeout_s or self._settings.spark.timeout_s)
             result = folder / "result.json"
             # Check the result, not the exit code: a JVM may fail during shutdown, after it has finished its work.
             if not result.is_file():
@@ -88,11 +106,12 @@ class SparkSubmit:
             outcome: dict[str, dict[str, object]] = json.loads(result.read_text(encoding="utf-8"))
         if "invalid" in outcome:
             raise InvalidInput(f"Spark job {script}: {outcome['invalid']}")
+        if "failed" in outcome:
+            raise Unavailable(f"Spark job {script}: {outcome['failed']}")
         return outcome["result"]
 
-    def _run(self, script: Path, folder: Path, log: Path) -> int:
-        command = [*self._command(), str(script), str(folder / "arguments.json"), str(folder / "result.json")]
-        timeout_s = self._settings.spark.timeout_s
+    def _run(self, script: Path, folder: Path, log: Path, progress: Callable[[str], None], timeout_s: float) -> int:
+        command = [*self._command(folder), str(script), str(folder / "arguments.json"), str(folder / "result.json")]
         with log.open("wb") as output, _sigterm_as_exit():
             try:
                 process = subprocess.Popen(
@@ -109,7 +128,7 @@ class SparkSubmit:
             except OSError as error:
                 raise Unavailable(f"Spark could not be started ({command[0]}): {error}") from error
             try:
-                return process.wait(timeout_s)
+                return _wait(process, folder / PROGRESS_FILE, progress, timeout_s)
             except subprocess.TimeoutExpired as error:
                 raise Unavailable(
                     f"Spark job {script.stem} was stopped after {timeout_s:.0f} s "
@@ -118,7 +137,7 @@ class SparkSubmit:
             finally:
                 end_group(process, _STOP_TIMEOUT_S)  # the launcher, the driver, its JVM and its Python workers
 
-    def _command(self) -> list[str]:
+    def _command(self, folder: Path) -> list[str]:
         settings = self._settings
         host = urlsplit(settings.hdfs_uri)
         conf = _DELTA_CONF | {
@@ -136,17 +155,23 @@ class SparkSubmit:
             "spark.hadoop.dfs.client.block.write.replace-datanode-on-failure.policy": "NEVER",
             "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
         }
-        submit = _spark_home() / "bin" / "spark-submit"
+        if not settings.spark_master.startswith("local"):
+            # An archive is unpacked in the executor's folder, where its Python processes, and theirs, start.
+            conf["spark.archives"] = f"{pack_code(folder / 'code.zip')}#{_CODE}"
+            conf["spark.executorEnv.PYTHONPATH"] = _CODE
+        if settings.spark.python:
+            conf |= {"spark.pyspark.python": settings.spark.python, "spark.pyspark.driver.python": sys.executable}
+        submit = spark_home() / "bin" / "spark-submit"
         options = [option for name, value in conf.items() for option in ("--conf", f"{name}={value}")]
         return [str(submit), "--master", settings.spark_master, *options]
 
     def _environment(self, folder: Path) -> dict[str, str]:
         return os.environ | {
             "JAVA_HOME": str(self._java()),  # overrides the caller's JAVA_HOME and any `java` on the PATH
-            "SPARK_HOME": str(_spark_home()),
+            "SPARK_HOME": str(spark_home()),
             "SPARK_LOCAL_IP": self._settings.own_host,
             "SPARK_LOCAL_DIRS": str(folder),
-            "PYSPARK_PYTHON": sys.executable,
+            "PYSPARK_PYTHON": self._settings.spark.python or sys.executable,
             "PYSPARK_DRIVER_PYTHON": sys.executable,
             "PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "src")]),
             "HADOOP_USER_NAME": self._settings.hdfs.user,
@@ -155,14 +180,37 @@ class SparkSubmit:
         }
 
 
-def _spark_home() -> Path:
-    """Return the home folder of the Spark that comes with pyspark; ignore SPARK_HOME."""
-    from importlib.util import find_spec
+def pack_code(archive: Path) -> Path:
+    """Write an archive with the packages that executors import, and return its path."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+        for root, package in ((CHECKOUT / "src", "kogpt2_chat"), (CHECKOUT, "spark_jobs")):
+            for path in sorted((root / package).rglob("*")):
+                if path.is_file() and path.suffix != ".pyc":
+                    packed.write(path, path.relative_to(root))
+    return archive
 
-    spec = find_spec("pyspark")
-    if spec is None or spec.origin is None:
-        raise Unavailable("pyspark is not installed in this environment: run `make setup`")
-    return Path(spec.origin).parent
+
+def _wait(process: subprocess.Popen[bytes], lines: Path, progress: Callable[[str], None], timeout_s: float) -> int:
+    """Wait for the end of a process, and show the lines of its progress file.
+
+    Raises:
+        subprocess.TimeoutExpired: it runs longer than ``timeout_s``.
+    """
+    deadline, shown = time.monotonic() + timeout_s, 0
+    while True:
+        code = process.poll()
+        text = lines.read_text(encoding="utf-8") if lines.exists() else ""
+        whole = text[: text.rfind("\n") + 1].splitlines()
+        for line in whole[shown:]:
+            progress(line)
+        shown = len(whole)
+        if code is not None:
+            return code
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise subprocess.TimeoutExpired(process.args, timeout_s)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(min(_POLL_S, left_s))
 
 
 @contextmanager

@@ -208,6 +208,7 @@ def finetune(
         registry=bootstrap.registry(settings),
         settings=settings,
         progress=progress,
+        spark=bootstrap.spark(settings) if settings.training.ranks > 1 else None,
     )
     _show(result, as_json=as_json)
 

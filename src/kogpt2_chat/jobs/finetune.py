@@ -16,7 +16,7 @@ from kogpt2_chat.cleanup import clean_up_after
 from kogpt2_chat.domain.chat.prompt import PROMPT_FORMAT, bot_token_ids
 from kogpt2_chat.domain.learning.start_weights import StartWeights
 from kogpt2_chat.lake.manifests import count_changes
-from kogpt2_chat.ports import Files, ModelVersion, Registry
+from kogpt2_chat.ports import Files, ModelVersion, Registry, SparkJobs
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.training.training_report import write_report
 
@@ -73,6 +73,7 @@ def finetune(
     registry: Registry,
     settings: Settings,
     progress: Callable[[str], None],
+    spark: SparkJobs | None = None,
 ) -> FinetuneResult:
     """Train a version, and log parameters, metrics of every epoch, a plot, sample answers and the version's files.
 
@@ -87,6 +88,7 @@ def finetune(
         registry: the model registry, which stores the run.
         settings: the training recipe.
         progress: called with a line on each step and epoch.
+        spark: runs the ranks of a training on several; None trains in this process.
 
     Returns:
         The run, and the metrics of its last epoch.
@@ -97,9 +99,10 @@ def finetune(
     from kogpt2_chat.corpora.datasets import leave_out_unlearnable, load_dataset
     from kogpt2_chat.network.load import use_threads
     from kogpt2_chat.training.compute import choose_precision
-    from kogpt2_chat.training.fit import fit
+    from kogpt2_chat.training.on_ranks import train_network
     from kogpt2_chat.training.one_training import only_training_in
     from kogpt2_chat.training.resume import clear_progress
+    from kogpt2_chat.training.training_folder import TrainingJob
 
     started = time.monotonic()
     use_threads(settings)
@@ -112,14 +115,16 @@ def finetune(
     plan = _plan(card, pairs["train"], before, epochs, settings)
     progress(f"{len(plan.learned)} pairs to learn, {len(plan.kept)} pairs to retain")
     train, kept, validation = _examples(start, card, (plan.learned, plan.kept, pairs["val"]), settings)
-    recipe = replace(plan.recipe, precision=choose_precision(plan.recipe.precision, start.network, progress))
+    asked = plan.recipe.precision  # several ranks measure it themselves
+    recipe = plan.recipe if spark else replace(plan.recipe, precision=choose_precision(asked, start.network, progress))
     params = _params(recipe, card, mode, train, kept, validation)
     work = settings.home / "training" / bot / _key(params)
+    shared = f"{settings.hdfs.root}/training/{bot}/{_key(params)}"
     with only_training_in(work):
         with _run(registry, f"{bot} {dataset}", params, {"bot": bot, "dataset": dataset, "mode": mode}) as run_id:
-            reports = fit(
-                start.network, train, recipe, kept=kept, validation=validation, progress=progress,
-                resume=work / "progress",
+            reports = train_network(
+                start.network, TrainingJob(recipe=recipe, examples=train, kept=kept, validation=validation),
+                resume=work / "progress", shared=shared, files=files, spark=spark, settings=settings, progress=progress,
                 on_epoch=lambda report: registry.log_metrics(run_id, _epoch_metrics(report), report.epoch),
             )  # fmt: skip
             progress("fitting thresholds and converting for the serving engine")
@@ -127,9 +132,17 @@ def finetune(
             registry.log_files(run_id, version, VERSION_PATH)
             registry.log_files(run_id, write_report(work, version, card, reports, pairs["train"], settings), "training")
         clear_progress(work)
+        if spark:
+            files.delete(shared)
+    return _result(run_id, card, reports, left_out, started)
+
+
+def _result(
+    run_id: str, card: "ModelCard", reports: Sequence["EpochReport"], left_out: Mapping[str, int], started: float
+) -> FinetuneResult:
     last = reports[-1]
     return FinetuneResult(
-        run_id=run_id, bot=bot, dataset=dataset, steps=last.step, epochs=last.epoch, left_out=left_out,
+        run_id=run_id, bot=card.bot, dataset=card.dataset, steps=last.step, epochs=last.epoch, left_out=left_out,
         parent=card.parent, loss=last.loss, validation_nll=last.validation_nll,
         seconds=round(time.monotonic() - started, 1),
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """The ports of learning: Spark jobs, and the model registry with its runs and versions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -11,8 +11,21 @@ Alias = Literal["candidate", "champion", "previous"]
 class SparkJobs(Protocol):
     """The Spark applications in ``spark_jobs/``."""
 
-    def submit(self, script: str, arguments: Mapping[str, object]) -> dict[str, object]:
+    def submit(
+        self,
+        script: str,
+        arguments: Mapping[str, object],
+        *,
+        progress: Callable[[str], None] = lambda _: None,
+        timeout_s: float | None = None,
+    ) -> dict[str, object]:
         """Run ``spark_jobs/SCRIPT.py``, wait until it ends and return its result. Arguments and result are JSON.
+
+        Args:
+            script: the file name without its extension.
+            arguments: JSON values.
+            progress: called with each line that the job reports, while it runs.
+            timeout_s: the job is stopped after this time; None: KOGPT2_SPARK__TIMEOUT_S.
 
         Raises:
             InvalidInput: the job rejected its input; the message comes from the job.

@@ -255,7 +255,7 @@ def spark_summary(page: Mapping[str, Any], server: RunningServer) -> str:
     """
     if page["status"] != "ALIVE":
         raise Unhealthy(f"the master is {page['status']}")
-    if server.program.name == "spark-worker":
+    if server.program.name.startswith("spark-worker"):
         ours = [one for one in page["workers"] if str(one["webuiaddress"]).endswith(f":{server.program.port}")]
         if not any(one["state"] == "ALIVE" and one["lastheartbeat"] / 1000 >= server.state.started for one in ours):
             raise Unhealthy("the master has received no heartbeat from this worker yet")

@@ -4,12 +4,12 @@ import os
 import pwd
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
 
 import psutil
 
 from kogpt2_chat.errors import InvalidInput, Unavailable
 from kogpt2_chat.machine.person import missing_user_message, user_has_name
+from kogpt2_chat.machine.spark_home import spark_home
 from kogpt2_chat.settings import CHECKOUT, Settings
 from kogpt2_chat.stack.disk_space import free_space_at
 from kogpt2_chat.stack.folders import Folders, others_can_enter
@@ -99,8 +99,11 @@ def _unwritable(path: str) -> str:
 def _user_faults(settings: Settings) -> list[str]:
     if os.geteuid() != 0:
         return [] if user_has_name() else [missing_user_message()]
-    user = settings.stack.unprivileged_user
-    return [] if _is_user(user) else [f"KOGPT2_STACK__UNPRIVILEGED_USER={user}: this machine has no such user"]
+    named = {
+        "KOGPT2_STACK__UNPRIVILEGED_USER": settings.stack.unprivileged_user,
+        "KOGPT2_STACK__SPARK_USER": settings.stack.spark_user or "root",
+    }
+    return [f"{name}={user}: this machine has no such user" for name, user in named.items() if not _is_user(user)]
 
 
 def _is_user(name: str) -> bool:
@@ -132,10 +135,16 @@ def _disk_fault(settings: Settings, folders: Folders) -> list[str]:
 
 
 def _check_readable(settings: Settings, programs: Sequence[Program]) -> None:
-    jars: Path = jars_folder(settings)
+    read_by_group = {
+        "elasticsearch": (jars_folder(settings), "set KOGPT2_CACHE to a folder"),
+        "spark": (spark_home(), "move this environment to a folder"),
+    }
     for program in programs:
-        if program.user and os.geteuid() == 0 and not others_can_enter(jars / "elasticsearch"):
+        if not program.user or os.geteuid() != 0:
+            continue
+        jars, remedy = read_by_group[program.group]
+        if not others_can_enter(jars / "jars"):
             raise InvalidInput(
                 f"{program.name} runs as user {program.user}, which cannot read the jars in {jars}: "
-                "set KOGPT2_CACHE to a folder that every user can enter"
+                f"{remedy} that every user can enter"
             )

@@ -22,7 +22,14 @@ class ScriptedSparkJobs:
         self._job_by_script = dict(job_by_script)
         self.submitted: list[tuple[str, dict[str, object]]] = []
 
-    def submit(self, script: str, arguments: Mapping[str, object]) -> dict[str, object]:
+    def submit(
+        self,
+        script: str,
+        arguments: Mapping[str, object],
+        *,
+        progress: Callable[[str], None] = lambda _: None,  # noqa: ARG002 - its jobs report nothing
+        timeout_s: float | None = None,  # noqa: ARG002 - nor do they take long
+    ) -> dict[str, object]:
         """Call the script's function and return its result; see :class:`~kogpt2_chat.ports.SparkJobs`."""
         if script not in self._job_by_script:
             raise InvalidInput(f"no Spark job {script!r}: expected one of {sorted(self._job_by_script)}")

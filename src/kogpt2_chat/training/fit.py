@@ -2,6 +2,8 @@
 
 On a CPU with the same number of threads, the same weights, examples and recipe produce the same result, even if the run
 was interrupted: batches depend on (seed, epoch), dropout on (seed, step).
+
+Several processes, the ranks, can train one network: each computes a part of every batch, and gradients are summed.
 """
 
 import math
@@ -9,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch.nn import functional
@@ -23,8 +26,12 @@ from kogpt2_chat.training.compute import Precision, autocast, choose_precision, 
 from kogpt2_chat.training.distillation import KeptPredictions
 from kogpt2_chat.training.early_stop import BestWeights, EpochReport, best_epoch
 from kogpt2_chat.training.lora import add_adapters, merge_adapters
+from kogpt2_chat.training.ranks import ONE_PROCESS, Ranks, part_of
 from kogpt2_chat.training.recipe import Recipe, planned_batches
 from kogpt2_chat.training.resume import load_progress, save_progress
+
+_RANK_SEED: Final = 2**40 + 15
+"""Distance between the dropout seeds of two ranks."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,6 +64,8 @@ def fit(
     progress: Callable[[str], None] = lambda _: None,
     resume: Path | None = None,
     on_epoch: Callable[[EpochReport], None] = lambda _: None,
+    ranks: Ranks = ONE_PROCESS,
+    on_checkpoint: Callable[[int], None] = lambda _: None,
 ) -> list[EpochReport]:
     """Train a network in place, on a CUDA device if there is one.
 
@@ -69,6 +78,9 @@ def fit(
         progress: called with a line for each epoch.
         resume: folder for checkpoints; training continues from a checkpoint of an interrupted run.
         on_epoch: called with every report, including those of the interrupted run.
+        ranks: this process among those that train together; all get the same arguments. Only rank 0 writes
+            checkpoints.
+        on_checkpoint: called with the step of each checkpoint that this process has written.
 
     Returns:
         One report per epoch.
@@ -83,7 +95,7 @@ def fit(
     precision = choose_precision(recipe.precision, network, progress)
     network.to(device())
     _prepare(network, recipe)
-    kept_predictions = KeptPredictions(network, kept, recipe.kept_rows, recipe.seed)
+    kept_predictions = KeptPredictions(network, kept, recipe, precision)
     adapters = add_adapters(network, recipe.lora_rank, recipe.seed) if recipe.lora_rank else None
     optimizer = _optimizer(network, recipe)
     best = BestWeights(network, recipe.patience, resume)
@@ -92,15 +104,17 @@ def fit(
     for epoch, batches in enumerate(plan, start=1):
         with freed_memory_is_kept():
             for batch in batches[max(0, state.step - first) :]:
-                _train_step(network, optimizer, batch, kept_predictions, recipe, precision, state, total)
-                if resume is not None and state.step % recipe.checkpoint_every_steps == 0 and state.step < total:
+                _train_step(network, optimizer, batch, kept_predictions, recipe, precision, state, total, ranks)
+                due = state.step % recipe.checkpoint_every_steps == 0 and state.step < total
+                if resume is not None and due and ranks.rank == 0:
                     save_progress(resume, network, optimizer, asdict(state))
+                    on_checkpoint(state.step)
         first += len(batches)
         if len(state.reports) < epoch:
-            _finish_epoch(network, validation, epoch, epochs, optimizer, state, progress)
+            _finish_epoch(network, validation, epoch, epochs, optimizer, state, progress, ranks)
             best.update(state.reports)
             on_epoch(state.reports[-1])
-        if why := _stop_reason(network, examples, recipe, best, state):
+        if why := _stop_reason(network, examples, recipe, best, state, ranks):
             progress(why)
             break
     best.restore(state.reports)
@@ -129,15 +143,26 @@ def _resume(
 
 
 def _stop_reason(
-    network: GPT2LMHeadModel, examples: Sequence[Example], recipe: Recipe, best: BestWeights, state: _TrainingState
+    network: GPT2LMHeadModel,
+    examples: Sequence[Example],
+    recipe: Recipe,
+    best: BestWeights,
+    state: _TrainingState,
+    ranks: Ranks,
 ) -> str | None:
     """Return the reason to end the training now; None to continue."""
     if best.should_stop(state.reports):
         best_so_far = best_epoch(state.reports)
         return f"validation has not improved for {recipe.patience} epochs: restoring the weights of epoch {best_so_far}"
-    if recipe.until_known and all(reproduces_answers(network, examples)):
+    if recipe.until_known and _all_known(network, examples, ranks):
         return f"all {len(examples)} pairs are learned exactly"
     return None
+
+
+def _all_known(network: GPT2LMHeadModel, examples: Sequence[Example], ranks: Ranks) -> bool:
+    part = examples[ranks.rank :: ranks.size]
+    [unknown] = ranks.sum([len(part) - sum(reproduces_answers(network, part))])
+    return unknown == 0
 
 
 def _prepare(network: GPT2LMHeadModel, recipe: Recipe) -> None:
@@ -179,27 +204,32 @@ def _train_step(
     precision: Precision,
     state: _TrainingState,
     total: int,
+    ranks: Ranks,
 ) -> None:
-    """Run one optimizer step.
+    """Run one optimizer step. Its loss is the mean over the targets of the whole batch, whatever the number of ranks.
 
     Raises:
         InvalidInput: the loss or the gradient is not finite.
     """
     started = time.perf_counter()
-    torch.manual_seed(recipe.seed * 1_000_003 + state.step)  # so that dropout does not depend on resuming
+    # So that dropout does not depend on resuming, and differs between ranks.
+    torch.manual_seed(recipe.seed * 1_000_003 + state.step + ranks.rank * _RANK_SEED)
     network.train()
-    batch = pack(examples, recipe.examples_per_row).to(device())
+    part = part_of(examples, ranks)
+    batch = pack(part.examples, recipe.examples_per_row).to(device())
     with autocast(precision):
         logits = answer_logits(network, batch)
     loss = functional.cross_entropy(logits.float(), batch.targets, label_smoothing=recipe.label_smoothing)
-    divergence, kept_tokens = kept.divergence(network, state.step)
-    loss = loss + recipe.kept_weight * divergence
+    divergence, kept_tokens = kept.divergence(network, state.step, ranks)
+    loss = loss * part.share + recipe.kept_weight * divergence
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
+    ranks.sum_gradients(network.parameters())
+    [whole_loss] = ranks.sum([loss.item()])
     norm = float(clip_grad_norm_(network.parameters(), recipe.clip_norm))
-    if not (math.isfinite(norm) and math.isfinite(loss.item())):
+    if not (math.isfinite(norm) and math.isfinite(whole_loss)):
         raise InvalidInput(
-            f"training diverged at step {state.step}: loss {loss.item()}, gradient norm {norm}; "
+            f"training diverged at step {state.step}: loss {whole_loss}, gradient norm {norm}; "
             f"lower the learning rate ({recipe.learning_rate}) or use precision fp32"
         )
     for group in optimizer.param_groups:
@@ -207,9 +237,9 @@ def _train_step(
     optimizer.step()
     state.step += 1
     sums = state.sums
-    sums.loss += loss.item()
+    sums.loss += whole_loss
     sums.norm += norm
-    sums.tokens += batch.tokens + kept_tokens
+    sums.tokens += part.targets + kept_tokens
     sums.steps += 1
     sums.seconds += time.perf_counter() - started
 
@@ -222,12 +252,13 @@ def _finish_epoch(
     optimizer: torch.optim.Optimizer,
     state: _TrainingState,
     progress: Callable[[str], None],
+    ranks: Ranks,
 ) -> None:
     """Measure the validation NLL, report the epoch and reset the sums."""
     nll = None
     if validation:
-        nlls = nll_by_example(network, validation)
-        nll = sum(nlls) / len(nlls)
+        [nll] = ranks.sum([sum(nll_by_example(network, validation[ranks.rank :: ranks.size]))])
+        nll /= len(validation)
     sums = state.sums
     report = EpochReport(
         epoch=epoch,
