@@ -1,6 +1,7 @@
-"""``python -m benchmarks.passes``: processor time of a pass of the full-size network, by form and number of rows.
+"""``python -m benchmarks.passes [VERSION]``: processor time of a pass, by form and number of rows.
 
-One core. Processor time is what a pass costs, also while other programs run; waiting for memory counts, waiting for a
+Without a version's folder, of a random network of full size. With ``KOGPT2_SERVING__SHORT_LIST`` also the forms with a
+short list, if the version has learned answers. One core. Processor time is what a pass costs, also while other programs run; waiting for memory counts, waiting for a
 core does not.
 """
 
@@ -8,6 +9,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from benchmarks.models import full_size_versions
@@ -19,6 +21,7 @@ from kogpt2_chat.inference.form_choice import available_forms
 from kogpt2_chat.inference.loading import load_form
 from kogpt2_chat.inference.native.library import find_library
 from kogpt2_chat.inference.pages import PagedNetwork, PageTable
+from kogpt2_chat.inference.short_list import short_list
 from kogpt2_chat.settings import CHECKOUT, load_settings
 
 ROWS: Final = (1, 2, 4, 8, 16, 32)
@@ -29,11 +32,10 @@ ROUNDS: Final = 12
 def main() -> None:
     """Measure every form of this machine in turn, and print a table."""
     settings = load_settings()
-    version = full_size_versions(CHECKOUT / "var" / "bench-models", lambda text: print(text, file=sys.stderr))[
-        BOT_IDS[0]
-    ]
+    version = Path(sys.argv[1]) if len(sys.argv) > 1 else _random_version()
     graph, tokenizer, library = version / ENGINE_FILES[0], load_tokenizer(version), find_library()
-    forms = available_forms(graph, library)
+    listed = short_list(version, tokenizer, settings.serving.short_list, settings.model.max_new_tokens)
+    forms = available_forms(graph, library, short=settings.serving.short_list > 0 and bool(listed))
     models = {form: load_form(version, graph, tokenizer, form, settings, side_by_side=True) for form in forms}
     print(f"native engine: {library.name if library else 'not built'}")
     print("| ms | " + " | ".join(f"{rows} rows" for rows in ROWS) + f" | a prompt of {len(PROMPT)} |")
@@ -43,6 +45,10 @@ def main() -> None:
     for form in forms:
         cells = [*(tokens_ms[rows][form] for rows in ROWS), prompt_ms[form]]
         print(f"| `{form}` | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |", flush=True)
+
+
+def _random_version() -> Path:
+    return full_size_versions(CHECKOUT / "var" / "bench-models", lambda text: print(text, file=sys.stderr))[BOT_IDS[0]]
 
 
 def measure(models: Mapping[Form, PagedNetwork], rows: int, tokens: range | list[int]) -> dict[Form, float]:

@@ -224,6 +224,12 @@ class Serving(Section):
         description="guess the next tokens of an answer from the learned answers and verify several in one pass; "
         "the answers are the same without it",
     )
+    short_list: int = Field(
+        0,
+        ge=0,
+        description="0: a bot chooses among its whole vocabulary; N: forms of the native engine that compute only the "
+        "tokens of the learned answers and the first N entries take part; one is used if it is fastest and agrees",
+    )
     max_batch: Positive = Field(32, description="maximum number of questions that a bot's model decodes at once")
     max_in_flight: Positive = Field(
         96, description="maximum number of questions, over all bots, that are polled from Kafka and not yet answered"

@@ -1,12 +1,10 @@
 """Guessed tokens: the answers are the same as without guesses, in fewer passes."""
 
-import json
 from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
-from kogpt2_chat.artifact.card import CARD_FILE, file_sha256
 from kogpt2_chat.artifact.forms import INT8, INT8_WEIGHTS, NATIVE, FormChoice, Speed
 from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.inference.drafts import Draft, Drafts
@@ -14,12 +12,11 @@ from kogpt2_chat.inference.engine import Sampling
 from kogpt2_chat.inference.loading import load_served
 from kogpt2_chat.inference.native.library import find_library
 from kogpt2_chat.inference.native_model import NativeModel
-from kogpt2_chat.inference.nearest import Known
 from kogpt2_chat.inference.paged import PagedModel
 from kogpt2_chat.inference.paged_engine import PagedEngine
 from kogpt2_chat.inference.pages import PageTable
-from kogpt2_chat.inference.uncertain import Thresholds, as_text
 from kogpt2_chat.settings import Settings
+from tests.model.known_pairs import add_known
 
 FREE = FormChoice(form=NATIVE, least_share=0.9, speed_by_form={NATIVE: Speed(one_row_ms=1.0, eight_rows_ms=1.05)})
 """A machine on which further rows cost next to nothing, so that everything with some confidence is guessed."""
@@ -135,12 +132,7 @@ def test_a_version_guesses_from_the_pairs_in_its_folder(learned, tmp_path, draft
     folder = learned.write(tmp_path / "7")
     assert load_served(folder, where).drafts is None
     pair = learned.pairs[0]
-    known = [Known(question=pair.question, answer=pair.answer, source="seed")]
-    text = as_text(Thresholds(least_logprob=-1.0, least_likeness=0.2, dev_pairs=1), known)
-    (folder / "uncertain.json").write_text(text, "utf-8")
-    card = json.loads((folder / CARD_FILE).read_text("utf-8"))
-    card["files"]["uncertain.json"] = file_sha256(folder / "uncertain.json")
-    (folder / CARD_FILE).write_text(json.dumps(card), "utf-8")
+    add_known(folder, [pair])
     served = load_served(folder, where)
     if drafts:
         guess = served.drafts.guess(served.encode(pair.question), [], 99, 0.0).tokens

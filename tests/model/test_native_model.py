@@ -140,6 +140,26 @@ def test_suppressed_tokens_and_the_end(folder):
     assert normalisers[0] == pytest.approx(np.log(np.exp(finite).sum()), abs=1e-4)
 
 
+@pytest.mark.parametrize(("level", "int8"), KINDS)
+@pytest.mark.parametrize("listed", [[1], [0, 1, 2, 17, 150, 332], list(range(1, 333))])
+def test_a_short_list_leaves_out_the_other_tokens(folder, level, int8, listed):
+    """Its logits are those of the whole vocabulary, bit by bit, on one core or three; likelihoods need all tokens."""
+    whole = load(folder, level, int8, control_ids=(3,))
+    short = load(folder, level, int8, control_ids=(3,), listed=[id_ for id_ in listed if id_ != 3], threads=3)
+    for count, single_core in ((2, False), (9, False), (3, True)):
+        ids = ids_of(20, count)
+        here, there = PageTable(), PageTable()
+        expected = whole.forward([(here, ids)], tails=[count])[0].copy()
+        left_out = np.setdiff1d(np.arange(333), listed)
+        expected[:, left_out] = -np.inf
+        logits, normalisers = short.forward([(there, ids)], tails=[count], single_core=single_core)
+        assert np.array_equal(logits, expected)
+        sums = np.exp(expected.astype(np.float64)).sum(1)
+        assert np.allclose(normalisers, np.log(sums), atol=1e-4)
+        again = short.forward([(PageTable(), ids)], all_logits=True)[0]
+        assert np.array_equal(again, whole.forward([(PageTable(), ids)], all_logits=True)[0])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-Form = Literal["int8", "int8_weights", "native", "native_int8"]
+Form = Literal["int8", "int8_weights", "native", "native_int8", "native_short", "native_int8_short"]
 INT8: Final[Form] = "int8"
 """Weights and activations in int8."""
 INT8_WEIGHTS: Final[Form] = "int8_weights"
@@ -18,6 +18,11 @@ NATIVE: Final[Form] = "native"
 """Weights in int8, activations in int16, sums in int32, by the native engine."""
 NATIVE_INT8: Final[Form] = "native_int8"
 """Weights and activations in int8, sums in int32, by the native engine; on processors with VNNI."""
+NATIVE_SHORT: Final[Form] = "native_short"
+"""As ``native``, with the logits of a short list of tokens only."""
+NATIVE_INT8_SHORT: Final[Form] = "native_int8_short"
+"""As ``native_int8``, with the logits of a short list of tokens only."""
+SHORT_FORMS: Final = (NATIVE_SHORT, NATIVE_INT8_SHORT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

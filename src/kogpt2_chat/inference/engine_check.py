@@ -75,7 +75,7 @@ def compare(model: PagedNetwork, answers: Sequence[CheckedAnswer]) -> Agreement:
         if len(ids) > model.positions or max((*ids, answer.tokens[-1])) >= model.vocabulary:
             raise CheckpointCorrupt(f"{CHECK_FILE} does not fit the version's graph: take the previous version")
         table = PageTable()
-        logits = model.forward([(table, ids)], all_logits=True)[0][len(answer.prompt) - 1 :]
+        logits, _ = model.forward([(table, ids)], tails=[len(answer.tokens)])
         same = sum(ours == theirs for ours, theirs in zip(logits.argmax(-1).tolist(), answer.tokens, strict=True))
         model.release(table)
         same_tokens += same

@@ -19,11 +19,12 @@ from typing import Any, Final, TypeVar
 import openvino as ov
 
 from kogpt2_chat.artifact.card import CHECK_FILE, ENGINE_FILES, WEIGHTS_FILE, ModelCard
-from kogpt2_chat.artifact.forms import Agreement, Form, FormChoice, Speed, choose
+from kogpt2_chat.artifact.forms import SHORT_FORMS, Agreement, Form, FormChoice, Speed, choose
 from kogpt2_chat.inference.engine_check import compare, read_check
 from kogpt2_chat.inference.native.library import native_forms
 from kogpt2_chat.inference.paged import forms_of
 from kogpt2_chat.inference.pages import PagedNetwork, PageTable
+from kogpt2_chat.inference.uncertain import FILE as KNOWN_FILE
 from kogpt2_chat.machine.cores import library_threads, usable_cores
 from kogpt2_chat.machine.processor import CAP, processor_entries, processor_name
 
@@ -42,6 +43,7 @@ def choose_form(
     card: ModelCard,
     *,
     native: Path | None,
+    frequent: int = 0,
     threads: int,
     least_share: float,
     cache: Path,
@@ -54,6 +56,7 @@ def choose_form(
         graph: its graph.
         card: its card.
         native: the library of the native engine; None: it was not built.
+        frequent: size of the short list's frequent part; 0: no form has a short list.
         threads: from the settings; 0: all cores.
         least_share: smallest share of answers that must be the same as in fp32.
         cache: folder that all checkouts share.
@@ -72,31 +75,37 @@ def choose_form(
         if not answers:
             return None
         content = {name: card.files.get(name, "") for name in (*ENGINE_FILES, WEIGHTS_FILE, CHECK_FILE)}
-        entry = _entry(cache, "agreement", {"machine": _key(machine), "form": form, **content})
+        listed = {"short list": [frequent, card.files[KNOWN_FILE]]} if form in SHORT_FORMS else {}
+        entry = _entry(cache, "agreement", {"machine": _key(machine), "form": form, **listed, **content})
         return _cached(entry, Agreement, [form], lambda: {form: compare(load(form), answers)})[form]
 
-    forms = available_forms(graph, native)
+    frequent = frequent if KNOWN_FILE in card.files else 0
+    forms = available_forms(graph, native, short=frequent > 0)
     if len(forms) == 1:
         found = agreement(forms[0])
         return FormChoice(
             form=forms[0], least_share=least_share, agreement_by_form={forms[0]: found} if found is not None else {}
         )
-    entry = _entry(cache, "speed", {**machine, "shape": _shape(folder)})
+    listed = {"short list": frequent} if frequent else {}
+    entry = _entry(cache, "speed", {**machine, "shape": _shape(folder), **listed})
     speeds = _cached(entry, Speed, forms, lambda: measure_speed({form: load(form) for form in forms}))
     return choose(speeds, agreement, least_share)
 
 
-def available_forms(graph: Path, native: Path | None) -> tuple[Form, ...]:
+def available_forms(graph: Path, native: Path | None, *, short: bool = False) -> tuple[Form, ...]:
     """Return the forms in which a version can be loaded on this machine.
 
     Args:
         graph: its graph.
         native: the library of the native engine; None: it was not built.
+        short: whether there are also forms with a short list of tokens.
 
     Raises:
         CheckpointCorrupt: the graph cannot be read.
     """
-    return (*forms_of(graph), *(native_forms(native) if native else ()))
+    if native is None:
+        return forms_of(graph)
+    return (*forms_of(graph), *native_forms(native), *(native_forms(native, short=True) if short else ()))
 
 
 def measure_speed(models: Mapping[Form, PagedNetwork]) -> dict[Form, Speed]:

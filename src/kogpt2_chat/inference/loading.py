@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kogpt2_chat.artifact.card import ENGINE_FILES, ModelCard, verify_folder
 from kogpt2_chat.artifact.convert import convert
-from kogpt2_chat.artifact.forms import NATIVE, NATIVE_INT8, Form, FormChoice
+from kogpt2_chat.artifact.forms import NATIVE, NATIVE_INT8, NATIVE_INT8_SHORT, SHORT_FORMS, Form, FormChoice
 from kogpt2_chat.artifact.profiles import profile_of
 from kogpt2_chat.artifact.tokenizer import ChatTokenizer, load_tokenizer
 from kogpt2_chat.domain.chat.prompt import bot_token_ids
@@ -20,6 +20,7 @@ from kogpt2_chat.inference.engine import Engine
 from kogpt2_chat.inference.form_choice import choose_form
 from kogpt2_chat.inference.native.library import find_library
 from kogpt2_chat.inference.pages import PagedNetwork
+from kogpt2_chat.inference.short_list import short_list
 from kogpt2_chat.inference.uncertain import read_uncertainty
 from kogpt2_chat.settings import Settings
 
@@ -121,11 +122,13 @@ def load_form(
     threads, max_sequences = settings.serving.threads, settings.serving.max_batch
     max_tokens = settings.model.max_prompt_tokens + settings.model.max_new_tokens
     library = find_library()
-    if library and form in (NATIVE, NATIVE_INT8):
+    if library and form in (NATIVE, NATIVE_INT8, *SHORT_FORMS):
         from kogpt2_chat.inference.native_model import NativeModel
 
+        frequent, max_answer_tokens = settings.serving.short_list, settings.model.max_new_tokens
         return NativeModel(
-            folder, tokenizer.control_ids, library=library, int8=form == NATIVE_INT8,
+            folder, tokenizer.control_ids, library=library, int8=form in (NATIVE_INT8, NATIVE_INT8_SHORT),
+            listed=short_list(folder, tokenizer, frequent, max_answer_tokens) if form in SHORT_FORMS else (),
             threads=threads, max_sequences=max_sequences, max_tokens=max_tokens,
         )  # fmt: skip
     from kogpt2_chat.inference.paged import PagedModel
@@ -164,8 +167,8 @@ def _load(
         return load_form(folder, graph, tokenizer, form, settings, side_by_side=side_by_side)
 
     choice = choose_form(
-        folder, graph, card, native=library, threads=settings.serving.threads, cache=settings.cache_dir, load=load,
-        least_share=profile_of(settings, small=card.small).engine_agreement,
+        folder, graph, card, native=library, frequent=settings.serving.short_list, threads=settings.serving.threads,
+        cache=settings.cache_dir, load=load, least_share=profile_of(settings, small=card.small).engine_agreement,
     )  # fmt: skip
     network = load(choice.form)
     if tokenizer.size > network.vocabulary:

@@ -43,6 +43,8 @@ class NativeModel:
         control_ids: tokens whose logits are minus infinity; the end token is never suppressed.
         library: from :func:`kogpt2_chat.inference.native.library.find_library`.
         int8: round activations to int8 instead of int16; only if the library can.
+        listed: the only tokens whose logits are not minus infinity, ascending, none of them suppressed; empty: all.
+            If the logits of all positions are asked for, they are those of the whole vocabulary.
         threads: cores that one pass uses; 0: all.
         max_sequences: most sequences at once.
         max_tokens: most positions of a sequence.
@@ -58,6 +60,7 @@ class NativeModel:
         *,
         library: Path,
         int8: bool = False,
+        listed: Sequence[int] = (),
         threads: int = 0,
         max_sequences: int,
         max_tokens: int = 256,
@@ -80,6 +83,11 @@ class NativeModel:
         suppressed = np.array([id_ for id_ in control_ids if id_ != END_ID], np.int32)
         if not self._library.gpt2_suppress(self._model, suppressed.ctypes.data, len(suppressed)):
             raise MemoryError(f"{folder}: no memory for the network")
+        self._is_short = len(listed) > 0
+        self._logits = np.empty((0, self.vocabulary), np.float32)
+        tokens = np.array(listed, np.int32)
+        if self._is_short and not self._library.gpt2_shorten(self._model, tokens.ctypes.data, len(tokens)):
+            raise MemoryError(f"{folder}: no memory for the short list")
 
     def __del__(self) -> None:
         if self._model:
@@ -117,16 +125,23 @@ class NativeModel:
         if max(table.length for table, _ in sequences) > self.positions:
             raise ValueError(f"a sequence is longer than {self.positions} positions")
         rows = found.rows
-        logits = np.empty((len(rows), self.vocabulary), np.float32)
+        short_list = self._is_short and not all_logits
+        logits = self._short_logits(len(rows)) if short_list else np.empty((len(rows), self.vocabulary), np.float32)
         normalisers = np.empty(len(rows), np.float32)
         arrays = (found.begins, found.tokens, found.past, found.pages, found.page_begins)
         one_pass = Pass(
             len(sequences), *(array.ctypes.data for array in arrays), len(rows), rows.ctypes.data, logits.ctypes.data,
-            normalisers.ctypes.data,
+            normalisers.ctypes.data, int(short_list),
         )  # fmt: skip
         if self._library.gpt2_run(self._model, ctypes.byref(one_pass), int(single_core)):
             raise MemoryError(f"no memory for a pass of {len(found.tokens)} tokens")
         return logits, normalisers
+
+    def _short_logits(self, count: int) -> Logits:
+        """Return rows for logits that are minus infinity except for those that a pass overwrites: the listed ones."""
+        if len(self._logits) < count:
+            self._logits = np.full((count, self.vocabulary), -np.inf, np.float32)
+        return self._logits[:count]
 
     def forget(self, table: PageTable, tokens: int) -> None:
         """Drop the last positions of a sequence."""

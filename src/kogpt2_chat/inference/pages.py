@@ -55,7 +55,7 @@ class PagedNetwork(Protocol):
         Args:
             sequences: the page table and the new tokens of each; at least one sequence, at least one new token each.
             tails: of how many of its last new positions the logits are returned, by sequence; None: of one.
-            all_logits: return logits of every new position.
+            all_logits: return logits of every new position, and of the whole vocabulary even with a short list.
             single_core: run on one core, because other models run at the same time.
 
         Returns:

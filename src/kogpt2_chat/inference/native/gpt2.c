@@ -27,6 +27,7 @@ typedef struct {
   char *rounded;       // [rows][rounded row]
   float *row_scales;   // [rows]
   float *chosen;       // [wanted][width]
+  float *listed;       // [wanted][tokens of the short list]
   float *partial;      // [threads][wanted][2]: each member's largest logit, and its sum of exponentials
   int32_t *sequence;   // [rows]: which sequence a row belongs to
 } space;
@@ -37,7 +38,8 @@ struct gpt2 {
   layer *layer;
   norm last;
   float *position_table, *mask, *pending_bias;
-  matrix tokens, head;
+  matrix tokens, head, short_head;
+  int32_t *listed;  // tokens of the short list
   int has_head;
   float *cache;  // [layers][key, value][pages][heads][page_tokens][head_width]
   size_t cache_bytes;
@@ -77,7 +79,7 @@ static void norm_free(norm *n) {
 
 static void space_free(space *s) {
   free(s->hidden), free(s->joined), free(s->attended), free(s->wide), free(s->rounded);
-  free(s->row_scales), free(s->chosen), free(s->partial), free(s->sequence);
+  free(s->row_scales), free(s->chosen), free(s->listed), free(s->partial), free(s->sequence);
   *s = (space){0};
 }
 
@@ -92,7 +94,8 @@ void gpt2_delete(gpt2 *model) {
   free(model->layer);
   norm_free(&model->last);
   free(model->position_table), free(model->mask), free(model->pending_bias);
-  matrix_free(&model->tokens), matrix_free(&model->head);
+  matrix_free(&model->tokens), matrix_free(&model->head), matrix_free(&model->short_head);
+  free(model->listed);
   if (model->cache) munmap(model->cache, model->cache_bytes);
   space_free(&model->space);
   free(model);
@@ -163,6 +166,18 @@ int gpt2_suppress(gpt2 *model, const int32_t *tokens, int count) {
   if (!model->mask) return 0;
   for (int number = 0; number < count; number++) model->mask[tokens[number]] = -INFINITY;
   return 1;
+}
+
+static const matrix *whole_head(const gpt2 *model) { return model->has_head ? &model->head : &model->tokens; }
+
+int gpt2_shorten(gpt2 *model, const int32_t *tokens, int count) {
+  matrix_free(&model->short_head);
+  free(model->listed);
+  space_free(&model->space);  // its size depends on the list
+  model->listed = zeros(count, sizeof *model->listed);
+  if (!model->listed) return 0;
+  memcpy(model->listed, tokens, count * sizeof *tokens);
+  return matrix_select(&model->short_head, whole_head(model), tokens, count);
 }
 
 static int norm_complete(const norm *n) { return n->weight && n->bias; }
@@ -324,22 +339,21 @@ static void run_layer(const run *r, int number, int rows, int member) {
   team_barrier(r->team);
 }
 
-static void finish_logits(const run *r, int row, int member) {
-  gpt2 *model = r->model;
-  float *logits = r->pass->logits + (int64_t)row * model->vocabulary;
-  int panels = matrix_panels(&model->tokens), from = part(panels, member, r->size) * PANEL;
+// Mask a row of logits of this head, if there is a mask, and sum their exponentials.
+static void finish_logits(const run *r, const matrix *head, float *logits, const float *mask, int row, int member) {
+  int panels = matrix_panels(head), from = part(panels, member, r->size) * PANEL;
   int to = part(panels, member + 1, r->size) * PANEL;
-  if (to > model->vocabulary) to = model->vocabulary;
+  if (to > head->out) to = head->out;
   float largest = -INFINITY, sum = 0;
   floats most = all_lanes(-INFINITY), total = {0};
   int whole = from + (to - from) / LANES * LANES;
   for (int at = from; at < whole; at += LANES) {
     floats values = load_floats(logits + at);
-    if (model->mask) store_floats(logits + at, values += load_floats(model->mask + at));
+    if (mask) store_floats(logits + at, values += load_floats(mask + at));
     most = larger(most, values);
   }
   for (int at = whole; at < to; at++) {
-    if (model->mask) logits[at] += model->mask[at];
+    if (mask) logits[at] += mask[at];
     largest = fmaxf(largest, logits[at]);
   }
   largest = fmaxf(largest, largest_of(most));
@@ -348,7 +362,7 @@ static void finish_logits(const run *r, int row, int member) {
     for (int at = whole; at < to; at++) sum += expf(logits[at] - largest);
     sum += sum_of(total);
   }
-  float *partial = model->space.partial + ((int64_t)member * r->pass->wanted + row) * 2;
+  float *partial = r->model->space.partial + ((int64_t)member * r->pass->wanted + row) * 2;
   partial[0] = largest;
   partial[1] = sum;
 }
@@ -357,13 +371,21 @@ static void run_head(const run *r, int member) {
   gpt2 *model = r->model;
   space *s = &model->space;
   const gpt2_pass *pass = r->pass;
-  const matrix *head = model->has_head ? &model->head : &model->tokens;
-  int wanted = pass->wanted, width = model->width;
+  int is_short = pass->short_list && model->short_head.panels;
+  const matrix *head = is_short ? &model->short_head : whole_head(model);
+  float *logits = is_short ? s->listed : pass->logits;
+  int wanted = pass->wanted, width = model->width, count = head->out;
   for (int row = part(wanted, member, r->size); row < part(wanted, member + 1, r->size); row++)
     memcpy(s->chosen + (int64_t)row * width, s->hidden + (int64_t)pass->wanted_rows[row] * width, width * sizeof(float));
   round_rows(r, head, &model->last, s->chosen, width, wanted, member);
-  multiply_part(r, head, wanted, pass->logits, model->vocabulary, 0, member);
-  for (int row = 0; row < wanted; row++) finish_logits(r, row, member);
+  multiply_part(r, head, wanted, logits, count, 0, member);
+  int panels = matrix_panels(head), first = part(panels, member, r->size) * PANEL;
+  int last = part(panels, member + 1, r->size) * PANEL;
+  for (int row = 0; row < wanted; row++) {
+    float *row_logits = logits + (int64_t)row * count, *all = pass->logits + (int64_t)row * model->vocabulary;
+    finish_logits(r, head, row_logits, is_short ? NULL : model->mask, row, member);
+    for (int at = first; is_short && at < last && at < count; at++) all[model->listed[at]] = row_logits[at];
+  }
   team_barrier(r->team);
   for (int row = part(wanted, member, r->size); row < part(wanted, member + 1, r->size); row++) {
     float largest = -INFINITY, sum = 0;
@@ -407,10 +429,11 @@ static int reserve(gpt2 *model, int rows, int wanted) {
   s->rounded = zeros((int64_t)(rows > wanted ? rows : wanted) * (4 * width + GROUP), sizeof(int16_t));
   s->row_scales = zeros(rows > wanted ? rows : wanted, sizeof(float));
   s->chosen = zeros(wanted * width, sizeof(float));
+  s->listed = zeros(wanted * (int64_t)model->short_head.out, sizeof(float));
   s->partial = zeros((int64_t)model->threads * wanted * 2, sizeof(float));
   s->sequence = zeros(rows, sizeof(int32_t));
-  if (!s->hidden || !s->joined || !s->attended || !s->wide || !s->rounded || !s->row_scales || !s->chosen || !s->partial ||
-      !s->sequence)
+  if (!s->hidden || !s->joined || !s->attended || !s->wide || !s->rounded || !s->row_scales || !s->chosen || !s->listed ||
+      !s->partial || !s->sequence)
     return space_free(s), 0;
   s->rows = rows;
   s->wanted = wanted;

@@ -16,6 +16,7 @@ typedef struct {
   const int32_t *wanted_rows;  // [wanted], among the new tokens
   float *logits;               // [wanted][vocabulary]
   float *normalisers;          // [wanted]: logarithm of the sum of the exponentials of the logits
+  int32_t short_list;          // 1: only the logits of the listed tokens are computed and written
 } gpt2_pass;
 
 // 1: activations may be rounded to int8, which this processor multiplies fast.
@@ -32,6 +33,8 @@ void gpt2_delete(gpt2 *);
 int gpt2_set(gpt2 *, const char *name, const float *values, int64_t count);
 // The logits of these tokens are minus infinity. 0: no memory.
 int gpt2_suppress(gpt2 *, const int32_t *tokens, int count);
+// The tokens of the short list, ascending, none of them suppressed; after all tensors. 0: no memory.
+int gpt2_shorten(gpt2 *, const int32_t *tokens, int count);
 // 1: every tensor was given.
 int gpt2_complete(const gpt2 *);
 

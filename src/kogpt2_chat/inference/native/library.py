@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from kogpt2_chat.artifact.forms import NATIVE, NATIVE_INT8, Form
+from kogpt2_chat.artifact.forms import NATIVE, NATIVE_INT8, NATIVE_INT8_SHORT, NATIVE_SHORT, Form
 from kogpt2_chat.inference.native.build import levels, library_path
 from kogpt2_chat.machine.processor import CAP, processor_flags
 
@@ -47,6 +47,7 @@ class Pass(ctypes.Structure):
         ("wanted_rows", ctypes.c_void_p),
         ("logits", ctypes.c_void_p),
         ("normalisers", ctypes.c_void_p),
+        ("short_list", ctypes.c_int32),
     )
 
 
@@ -80,9 +81,10 @@ def find_library() -> Path | None:
     return path
 
 
-def native_forms(path: Path) -> tuple[Form, ...]:
-    """Return the forms in which a library computes."""
-    return (NATIVE, NATIVE_INT8) if load_library(path).gpt2_has_int8() else (NATIVE,)
+def native_forms(path: Path, *, short: bool = False) -> tuple[Form, ...]:
+    """Return the forms in which a library computes, with a short list of tokens or with all."""
+    forms: tuple[Form, Form] = (NATIVE_SHORT, NATIVE_INT8_SHORT) if short else (NATIVE, NATIVE_INT8)
+    return forms if load_library(path).gpt2_has_int8() else forms[:1]
 
 
 @cache
@@ -99,6 +101,7 @@ def load_library(path: Path) -> ctypes.CDLL:
         ("gpt2_delete", None, [pointer]),
         ("gpt2_set", integer, [pointer, ctypes.c_char_p, pointer, ctypes.c_int64]),
         ("gpt2_suppress", integer, [pointer, pointer, integer]),
+        ("gpt2_shorten", integer, [pointer, pointer, integer]),
         ("gpt2_complete", integer, [pointer]),
         ("gpt2_run", integer, [pointer, ctypes.POINTER(Pass), integer]),
     ):

@@ -47,23 +47,44 @@ static void pack_panel(matrix *m, int panel, const float *weights, int64_t row_s
     }
 }
 
-int matrix_pack(matrix *m, const float *weights, const float *bias, int out, int in, int transposed, int int8) {
-  *m = (matrix){.out = out, .in = in, .int8 = int8 && HAS_INT8};
-  int64_t limit = m->int8 ? INT8_LARGEST : INT32_MAX / INT8_LARGEST / in;
-  m->level = limit < INT16_MAX ? (int)limit : INT16_MAX;
+// Space for a matrix whose sizes are set, filled with zeros. 0: no memory.
+static int make_space(matrix *m, int with_bias) {
   int panels = matrix_panels(m);
   int64_t bytes = (panels * panel_bytes(m) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
   m->panels = aligned_alloc(HUGE_PAGE, bytes);
   m->scales = zeros(panels * PANEL * sizeof(float));
   m->offsets = zeros(panels * PANEL * sizeof(int32_t));
-  m->bias = bias ? zeros(panels * PANEL * sizeof(float)) : NULL;
-  if (!m->panels || !m->scales || !m->offsets || (bias && !m->bias)) return matrix_free(m), 0;
+  m->bias = with_bias ? zeros(panels * PANEL * sizeof(float)) : NULL;
+  if (!m->panels || !m->scales || !m->offsets || (with_bias && !m->bias)) return matrix_free(m), 0;
 #ifdef MADV_HUGEPAGE
   madvise(m->panels, bytes, MADV_HUGEPAGE);  // a pass reads every weight once: fewer misses of the address cache
 #endif
   memset(m->panels, 0, bytes);
+  return 1;
+}
+
+int matrix_pack(matrix *m, const float *weights, const float *bias, int out, int in, int transposed, int int8) {
+  *m = (matrix){.out = out, .in = in, .int8 = int8 && HAS_INT8};
+  int64_t limit = m->int8 ? INT8_LARGEST : INT32_MAX / INT8_LARGEST / in;
+  m->level = limit < INT16_MAX ? (int)limit : INT16_MAX;
+  if (!make_space(m, bias != NULL)) return 0;
   if (bias) memcpy(m->bias, bias, out * sizeof *bias);
-  for (int panel = 0; panel < panels; panel++) pack_panel(m, panel, weights, transposed ? 1 : in, transposed ? out : 1);
+  for (int panel = 0; panel < matrix_panels(m); panel++)
+    pack_panel(m, panel, weights, transposed ? 1 : in, transposed ? out : 1);
+  return 1;
+}
+
+int matrix_select(matrix *m, const matrix *from, const int32_t *outputs, int count) {
+  *m = (matrix){.out = count, .in = from->in, .int8 = from->int8, .level = from->level};
+  if (!make_space(m, 0)) return 0;
+  for (int number = 0; number < count; number++) {
+    const int8_t *read = from->panels + outputs[number] / PANEL * panel_bytes(m);
+    int8_t *written = m->panels + number / PANEL * panel_bytes(m);
+    for (int input = 0; input < m->in; input++)
+      written[place(number % PANEL, input)] = read[place(outputs[number] % PANEL, input)];
+    m->scales[number] = from->scales[outputs[number]];
+    m->offsets[number] = from->offsets[outputs[number]];
+  }
   return 1;
 }
 

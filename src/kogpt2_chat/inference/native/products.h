@@ -28,6 +28,8 @@ typedef struct {
 // Round weights to int8, with a scale per output, and store them. `weights` is (out, in), or (in, out) if `transposed`.
 // 0: no memory.
 int matrix_pack(matrix *, const float *weights, const float *bias, int out, int in, int transposed, int int8);
+// Copy some outputs of a matrix without a bias, in the order given. 0: no memory.
+int matrix_select(matrix *, const matrix *from, const int32_t *outputs, int count);
 void matrix_free(matrix *);
 int matrix_panels(const matrix *);
 // Copy the weights of one output, restored to floats.
