@@ -1,8 +1,8 @@
 """``python -m benchmarks.passes [VERSION]``: processor time of a pass, by form and number of rows.
 
-Without a version's folder, of a random network of full size. With ``KOGPT2_SERVING__SHORT_LIST`` also the forms with a
-short list, if the version has learned answers. One core. Processor time is what a pass costs, also while other programs run; waiting for memory counts, waiting for a
-core does not.
+Without a version's folder, of a random network of full size. With ``KOGPT2_SERVING__SHORT_LIST`` also of the forms
+with a short list, if the version has learned answers. One core. Processor time is what a pass costs, also while other
+programs run; waiting for memory counts, waiting for a core does not.
 """
 
 import statistics

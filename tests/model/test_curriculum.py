@@ -120,7 +120,12 @@ def test_packed_rows_diverge_as_padded_ones_do(learned):
             weight.mul_(1.05)
     found = []
     for per_row in (1, 3):
-        kept = KeptPredictions(network, examples, recipe_with(examples_per_row=per_row, kept_rows=5), "fp32")
+        kept = KeptPredictions(
+            network,
+            examples,
+            recipe_with(epochs=1, batch_size=1, learning_rate=1e-3, examples_per_row=per_row, kept_rows=5),
+            "fp32",
+        )
         with torch.no_grad():
             found.append(kept.divergence(changed, 4))
     (padded, tokens), (packed, packed_tokens) = found
@@ -133,7 +138,8 @@ def test_in_bf16_too_nothing_diverges_at_first(learned):
     """Both networks compute in the same precision: else rounding would look like forgetting."""
     network, examples, _new = learned
     network.eval()
-    kept = KeptPredictions(network, examples, recipe_with(examples_per_row=3, kept_rows=5), "bf16")
+    recipe = recipe_with(epochs=1, batch_size=1, learning_rate=1e-3, examples_per_row=3, kept_rows=5)
+    kept = KeptPredictions(network, examples, recipe, "bf16")
     with torch.no_grad():
         assert float(kept.divergence(network, 0)[0]) == 0.0
 

@@ -116,7 +116,7 @@ def test_parts_cover_a_batch_once_and_weigh_its_targets(size: int) -> None:
 
 def test_a_long_answer_counts_for_its_targets() -> None:
     """Not one half for each of two examples."""
-    long, short = Example(ids=tuple(range(10)), answer_start=1), Example(ids=(1, 2), answer_start=1)
+    long, short = Example(ids=tuple(range(10, 20)), answer_start=1), Example(ids=(10, 11), answer_start=1)
     assert part_of([long, short], Rank(0, 2)).share == 0.9
     assert part_of([long, short], ONE_PROCESS).share == 1.0
 
