@@ -151,10 +151,14 @@ def _all_steps(
 
 def _limits(run: Run, number: int, version: Path, environment: dict[str, str]) -> None:
     """Measure the machine's limits: in each round, because other work makes them look lower than they are."""
-    lines, errors = _tried([sys.executable, "-m", "benchmarks.peers.machine", str(version)], environment, _MOST_S)
+    command = [sys.executable, "-m", "benchmarks.peers.machine"]
+    lines, errors = _tried(command, environment, _MOST_S)
     if not lines:
         raise SystemExit(f"the machine's limits could not be measured: {'; '.join(errors)}")
-    run.add({"limits": lines[0]})
+    chosen, errors = _tried([*command, str(version)], environment, _MOST_S)
+    if not chosen:  # a form can crash under a cap
+        run.add({"failed": "choice of a form", "error": f"round {number}: {errors[-1]}"})
+    run.add({"limits": lines[0] | (chosen[0] if chosen else {"chosen": None})})
     run.finish(number, "limits")
 
 

@@ -178,7 +178,8 @@ def _head(lines: Sequence[Line]) -> list[str]:
             f"weights; one large product {limits['int8_gop_per_s']:.0f} GOP/s in int8, {limits['fp32_gop_per_s']:.0f} "
             f"in fp32, {max(limits['int8_gop_per_s'], limits['fp32_gop_per_s']) * 1e9 / _ANSWER_OPS:.0f} answers/s."
         )
-        head.append(f"Form that the project chooses here: {limits['chosen']['form']}.")
+        chosen = limits["chosen"]["form"] if limits["chosen"] else "not known, because a form crashed"
+        head.append(f"Form that the project chooses here: {chosen}.")
     return head
 
 
