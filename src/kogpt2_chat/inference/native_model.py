@@ -65,8 +65,8 @@ class NativeModel:
         max_sequences: int,
         max_tokens: int = 256,
     ) -> None:
-        self._library: Any = load_library(library)
         self._model: int | None = None
+        self._library: Any = load_library(library)
         config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
         self.positions, self.vocabulary = int(config["n_positions"]), int(config["vocab_size"])
         self.pool = PagePool(
@@ -84,7 +84,7 @@ class NativeModel:
         if not self._library.gpt2_suppress(self._model, suppressed.ctypes.data, len(suppressed)):
             raise MemoryError(f"{folder}: no memory for the network")
         self._is_short = len(listed) > 0
-        self._logits = np.empty((0, self.vocabulary), np.float32)
+        self._logits_by_use = {use: np.empty((0, self.vocabulary), np.float32) for use in (False, True)}
         tokens = np.array(listed, np.int32)
         if self._is_short and not self._library.gpt2_shorten(self._model, tokens.ctypes.data, len(tokens)):
             raise MemoryError(f"{folder}: no memory for the short list")
@@ -126,7 +126,7 @@ class NativeModel:
             raise ValueError(f"a sequence is longer than {self.positions} positions")
         rows = found.rows
         short_list = self._is_short and not all_logits
-        logits = self._short_logits(len(rows)) if short_list else np.empty((len(rows), self.vocabulary), np.float32)
+        logits = self._logits(len(rows), short_list=short_list)
         normalisers = np.empty(len(rows), np.float32)
         arrays = (found.begins, found.tokens, found.past, found.pages, found.page_begins)
         one_pass = Pass(
@@ -137,11 +137,15 @@ class NativeModel:
             raise MemoryError(f"no memory for a pass of {len(found.tokens)} tokens")
         return logits, normalisers
 
-    def _short_logits(self, count: int) -> Logits:
-        """Return rows for logits that are minus infinity except for those that a pass overwrites: the listed ones."""
-        if len(self._logits) < count:
-            self._logits = np.full((count, self.vocabulary), -np.inf, np.float32)
-        return self._logits[:count]
+    def _logits(self, count: int, *, short_list: bool) -> Logits:
+        """Return rows for logits, which the next pass reuses: new memory would be cleared by the system each time.
+
+        With a short list, a pass writes the listed ones only: the others are minus infinity from the start.
+        """
+        rows = self._logits_by_use[short_list]
+        if len(rows) < count:
+            rows = self._logits_by_use[short_list] = np.full((count, self.vocabulary), -np.inf, np.float32)
+        return rows[:count]
 
     def forget(self, table: PageTable, tokens: int) -> None:
         """Drop the last positions of a sequence."""

@@ -243,6 +243,8 @@ static float *page_of(const gpt2 *model, int layer, int is_value, int page, int 
   return model->cache + ((((int64_t)layer * 2 + is_value) * model->pages + page) * model->heads + head) * head_floats;
 }
 
+enum { MIXED = 4 };  // vectors of a head's result that registers hold: 64 floats, as GPT-2's heads have
+
 // One head of one row: its keys and values are stored before its row is computed.
 static void attend(const run *r, int layer, int row, int head, float *scores) {
   const gpt2 *model = r->model;
@@ -269,13 +271,22 @@ static void attend(const run *r, int layer, int row, int head, float *scores) {
     store_floats(scores + at, shares);
   }
   for (int position = 0; position < length; position++) sum += scores[position];
-  memset(result, 0, width * sizeof *result);
-  for (int position = 0; position < length; position++) {
-    const float *value = page_of(model, layer, 1, pages[position / page_tokens], head) + position % page_tokens * width;
-    float share = scores[position] / sum;
-    for (int at = 0; at < whole; at += LANES)
-      store_floats(result + at, load_floats(result + at) + share * load_floats(value + at));
-    for (int at = whole; at < width; at++) result[at] += share * value[at];
+  for (int position = 0; position < length; position++) scores[position] /= sum;
+  for (int first = 0; first < width; first += MIXED * LANES) {
+    int count = width - first < MIXED * LANES ? width - first : MIXED * LANES, vectors = count / LANES;
+    floats mixed[MIXED] = {{0}};
+    memset(result + first, 0, count * sizeof *result);
+    for (int position = 0; position < length; position++) {
+      const float *value = page_of(model, layer, 1, pages[position / page_tokens], head) +
+                           position % page_tokens * width + first;
+      if (vectors == MIXED) {
+#pragma GCC unroll 4
+        for (int part = 0; part < MIXED; part++) mixed[part] += scores[position] * load_floats(value + part * LANES);
+      } else {
+        for (int at = 0; at < count; at++) result[first + at] += scores[position] * value[at];
+      }
+    }
+    for (int part = 0; vectors == MIXED && part < MIXED; part++) store_floats(result + first + part * LANES, mixed[part]);
   }
 }
 

@@ -24,10 +24,14 @@ static inline floats select_floats(ints condition, floats yes, floats no) {
 
 static inline floats larger(floats a, floats b) { return select_floats(a > b, a, b); }
 
+// The order of the additions is the same on every processor.
 static inline float sum_of(floats values) {
-  float sum = 0;
-  for (int lane = 0; lane < LANES; lane++) sum += values[lane];
-  return sum;
+  typedef float eight __attribute__((vector_size(8 * sizeof(float))));
+  typedef float four __attribute__((vector_size(4 * sizeof(float))));
+  eight halves = __builtin_shufflevector(values, values, 0, 1, 2, 3, 4, 5, 6, 7) +
+                 __builtin_shufflevector(values, values, 8, 9, 10, 11, 12, 13, 14, 15);
+  four quarters = __builtin_shufflevector(halves, halves, 0, 1, 2, 3) + __builtin_shufflevector(halves, halves, 4, 5, 6, 7);
+  return (quarters[0] + quarters[2]) + (quarters[1] + quarters[3]);
 }
 
 static inline float largest_of(floats values) {
