@@ -26,7 +26,7 @@ from kogpt2_chat.settings import Settings
 KNOWN = [
     Known(question="축제 언제 해?", answer="토요일 저녁이에요.", source="seed"),
     Known(question="오늘 너무 피곤해", answer="푹 쉬어요.", source="seed"),
-    Known(question="콩떡이 누구야?", answer="고양이 역장님이에요.", source="correction"),
+    Known(question="콩떡이 누구야?", answer="고양이 역장님이에요.", source="correction", turn_id="t-1"),
 ]
 
 
@@ -129,12 +129,17 @@ def test_a_version_contains_its_thresholds_and_known_pairs(tmp_path):
     read = read_uncertainty(tmp_path)
     assert read.thresholds == thresholds
     assert read.known.known == tuple(KNOWN)
-    assert json.loads((tmp_path / FILE).read_text("utf-8"))["known"][2][2] == "correction"
+    content = json.loads((tmp_path / FILE).read_text("utf-8"))
+    assert content["known"][2][2:] == ["correction", "t-1"]
+    content["known"] = [row[:3] for row in content["known"]]  # as an early release wrote it
+    (tmp_path / FILE).write_text(json.dumps(content), "utf-8")
+    assert [row.turn_id for row in read_uncertainty(tmp_path).known.known] == ["", "", ""]
     for broken in (
         "{",
         "[]",
         '{"least_logprob": "x"}',
         '{"least_logprob": 0, "least_likeness": 0, "dev_pairs": 1, "known": [[1]]}',
+        '{"least_logprob": 0, "least_likeness": 0, "dev_pairs": 1, "known": [[1, 2, 3, 4, 5, 6, 7]]}',
     ):
         (tmp_path / FILE).write_text(broken, "utf-8")
         with pytest.raises(CheckpointCorrupt, match="take the previous version"):

@@ -15,6 +15,8 @@ from kogpt2_chat.ports import Files
 from kogpt2_chat.settings import Settings
 
 _COLUMNS: Final = ["question", "answer", "source", "topic", "weight", "cluster"]
+_OPTIONAL: Final = ("turn_id",)
+"""Columns that datasets of early releases do not have."""
 
 
 def load_dataset(bot: str, dataset_id: str, files: Files, settings: Settings) -> dict[Split, list[Pair]]:
@@ -85,13 +87,15 @@ def _read_split(path: Path) -> list[Pair]:
     if not path.exists():
         return []
     try:
-        rows = pq.read_table(path, columns=_COLUMNS).to_pylist()
+        dataset = pq.ParquetDataset(path)
+        optional = [name for name in _OPTIONAL if name in dataset.schema.names]
+        rows = dataset.read([*_COLUMNS, *optional]).to_pylist()
     except Exception as error:  # pyarrow raises many kinds
         raise InvalidInput(f"{path} is not a readable split of a dataset: {error}") from error
     pairs = [
         Pair(
             question=row["question"], answer=row["answer"], weight=int(row["weight"] or 1), source=row["source"] or "",
-            topic=row["topic"] or "", cluster=row["cluster"] or "",
+            topic=row["topic"] or "", cluster=row["cluster"] or "", turn_id=row.get("turn_id") or "",
         )
         for row in rows
     ]  # fmt: skip

@@ -36,11 +36,13 @@ class Known:
         question: as it was written.
         answer: written by a person.
         source: where the pair comes from (``seed``, ``praised``, ``correction``).
+        turn_id: the turn in which a player taught it, by which it can be struck out; empty for others.
     """
 
     question: str
     answer: str
     source: str
+    turn_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,7 +133,9 @@ def fit_thresholds(trials: Sequence[DevResult]) -> Thresholds:
 def known_pairs(pairs: Sequence[Pair]) -> list[Known]:
     """Return a dataset's pairs as known questions: seed pairs first, pairs taught by players last."""
     ordered = sorted(pairs, key=lambda pair: pair.source != "seed")
-    return [Known(question=pair.question, answer=pair.answer, source=pair.source) for pair in ordered]
+    return [
+        Known(question=pair.question, answer=pair.answer, source=pair.source, turn_id=pair.turn_id) for pair in ordered
+    ]
 
 
 def as_text(thresholds: Thresholds, known: Sequence[Known]) -> str:
@@ -143,7 +145,7 @@ def as_text(thresholds: Thresholds, known: Sequence[Known]) -> str:
         "least_logprob": thresholds.least_logprob,
         "least_likeness": thresholds.least_likeness,
         "dev_pairs": thresholds.dev_pairs,
-        "known": [[pair.question, pair.answer, pair.source] for pair in known],
+        "known": [[pair.question, pair.answer, pair.source, pair.turn_id] for pair in known],
     }
     return json.dumps(content, ensure_ascii=False, indent=0)
 
@@ -165,8 +167,9 @@ def read_uncertainty(folder: Path) -> Uncertainty | None:
             dev_pairs=int(content["dev_pairs"]),
         )
         known = [
-            Known(question=str(question), answer=str(answer), source=str(source))
-            for question, answer, source in content["known"]
+            # A file of an early release has no turn ids.
+            Known(question=str(question), answer=str(answer), source=str(source), turn_id=str(*turn_id))
+            for question, answer, source, *turn_id in content["known"]
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointCorrupt(f"{path} is unreadable ({error}): take the previous version") from error

@@ -19,6 +19,7 @@ class Pair:
             cluster.
         source: origin of the pair (``seed``, ``praised``, ``correction``).
         topic: topic by which evaluation slices its results.
+        turn_id: the turn in which a player taught it; empty for others.
     """
 
     question: str
@@ -27,6 +28,7 @@ class Pair:
     cluster: str = ""
     source: str = "seed"
     topic: str = ""
+    turn_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
