@@ -184,10 +184,10 @@ def _load(
         uncertainty=read_uncertainty(folder),
         choice=choice,
     )
-    return replace(served, drafts=_drafts(served, model.max_new_tokens)) if settings.serving.drafts else served
+    return replace(served, drafts=learned_drafts(served, model.max_new_tokens)) if settings.serving.drafts else served
 
 
-def _drafts(served: ServedBot, max_new_tokens: int) -> Drafts | None:
+def learned_drafts(served: ServedBot, max_new_tokens: int) -> Drafts | None:
     """Return the answers that a version has learned; None if its folder does not have them."""
     if served.uncertainty is None:
         return None
