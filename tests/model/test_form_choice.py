@@ -136,6 +136,27 @@ def test_the_forms_of_the_native_engine_take_part(version, tmp_path):
     assert set(again.loaded) == set(ALL_FORMS)
 
 
+@pytest.mark.skipif(not LIBRARY, reason="the native engine was not built: set-up says why")
+@pytest.mark.parametrize(
+    ("change", "native"),
+    [
+        ({}, True),
+        ({"n_inner": 4 * 64}, True),
+        ({"n_inner": 100}, False),
+        ({"activation_function": "relu"}, False),
+        ({"scale_attn_weights": False}, False),
+        ({"scale_attn_by_inverse_layer_idx": True}, False),
+    ],
+)
+def test_the_native_engine_leaves_variants_of_gpt2_to_openvino(version, tmp_path, change, native):
+    folder = shutil.copytree(version, tmp_path / "8")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    assert config["n_embd"] == 64
+    (folder / "config.json").write_text(json.dumps(config | change), "utf-8")
+    choice = choose(folder, tmp_path / "cache", RecordingLoader(version), native=LIBRARY)
+    assert set(choice.speed_by_form) == set(ALL_FORMS if native else (INT8, INT8_WEIGHTS))
+
+
 def test_a_machine_measures_once(version, tmp_path):
     """Speed is measured once per processor and size, agreement also per version; a second load reads the cache."""
     first, second = RecordingLoader(version), RecordingLoader(version)

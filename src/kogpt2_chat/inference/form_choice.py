@@ -21,7 +21,7 @@ import openvino as ov
 from kogpt2_chat.artifact.card import CHECK_FILE, ENGINE_FILES, WEIGHTS_FILE, ModelCard
 from kogpt2_chat.artifact.forms import SHORT_FORMS, Agreement, Form, FormChoice, Speed, choose
 from kogpt2_chat.inference.engine_check import compare, read_check
-from kogpt2_chat.inference.native.library import native_forms
+from kogpt2_chat.inference.native.library import can_compute, native_forms
 from kogpt2_chat.inference.paged import forms_of
 from kogpt2_chat.inference.pages import PagedNetwork, PageTable
 from kogpt2_chat.inference.uncertain import FILE as KNOWN_FILE
@@ -68,6 +68,8 @@ def choose_form(
     Raises:
         CheckpointCorrupt: a form cannot be loaded, or the version's prompts do not fit it.
     """
+    if not can_compute(_config(folder)):
+        native = None
     machine = machine_facts(threads) | {"native": native.name if native else ""}
     answers = read_check(folder)
 
@@ -151,8 +153,12 @@ def machine_facts(threads: int) -> dict[str, object]:
     }
 
 
+def _config(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "config.json").read_text("utf-8")))
+
+
 def _shape(folder: Path) -> list[int]:
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
+    config = _config(folder)
     return [int(config[name]) for name in _SHAPE]
 
 

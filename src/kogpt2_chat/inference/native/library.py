@@ -2,10 +2,10 @@
 
 import ctypes
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -22,6 +22,8 @@ _FLAGS_BY_LEVEL: Final = {
     "avx512_vnni": ("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni"),
 }
 """What a processor must have, by the names in ``/proc/cpuinfo``."""
+_ACTIVATIONS: Final = ("gelu_new", "gelu_pytorch_tanh")
+"""Names of GELU's approximation by the hyperbolic tangent."""
 _HIGHEST_BY_CAP: Final = {
     "SSE41": "generic",
     "AVX": "generic",
@@ -85,6 +87,19 @@ def native_forms(path: Path, *, short: bool = False) -> tuple[Form, ...]:
     """Return the forms in which a library computes, with a short list of tokens or with all."""
     forms: tuple[Form, Form] = (NATIVE_SHORT, NATIVE_INT8_SHORT) if short else (NATIVE, NATIVE_INT8)
     return forms if load_library(path).gpt2_has_int8() else forms[:1]
+
+
+def can_compute(config: Mapping[str, Any]) -> bool:
+    """Whether the native engine computes the network of a ``config.json``: GPT-2 as it was published.
+
+    OpenVINO serves the variants: another width of the inner layers, another activation, other scales of the attention.
+    """
+    return (
+        config.get("n_inner") in (None, 4 * config["n_embd"])
+        and config.get("activation_function", "gelu_new") in _ACTIVATIONS
+        and config.get("scale_attn_weights", True)
+        and not config.get("scale_attn_by_inverse_layer_idx", False)
+    )
 
 
 @cache
