@@ -33,6 +33,8 @@ HOME: Final = CHECKOUT / "var" / "bench"
 LOADS: Final = {1: 30, 8: 160, 32: 480}
 """Number of answers to measure, by questions in flight."""
 POISSON_SHARE: Final = 0.7
+PARTS: Final = ("swaps", "growth")
+"""Besides the worker and what it is compared with, which are always measured."""
 STARTED: Final = time.monotonic()
 Rows = list[dict[str, Any]]
 
@@ -182,6 +184,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="factor for the number of answers; below 1 is faster")
     parser.add_argument("--swaps", type=int, default=50, help="consecutive swaps that check whether memory is freed")
     parser.add_argument("--largest-backlog", type=int, default=100_000, help="questions in the largest backlog")
+    parser.add_argument("--parts", default=",".join(PARTS), help="what to measure besides the worker, by commas")
     parser.add_argument("--offset", type=int, default=23_000, help="offset of the broker's ports")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the broker and the workers end too
@@ -203,19 +206,28 @@ def measure(arguments: argparse.Namespace) -> None:
     say(f"form: {facts['form']}")
     facts["limits"] = limits(served.choice.form)
     say(f"limits: {facts['limits']}")
+    parts = arguments.parts.split(",")
     rows = baselines(settings, versions[BOT_IDS[0]], prompts, arguments.rounds)
     more, facts["memory_mb"] = worker_rows(settings, versions, arguments.rounds, arguments.scale)
     facts["rows"] = rows + more
     _write(facts)
+    if "swaps" in parts:
+        _measure_swaps(settings, versions, more, facts, arguments.swaps)
+    if "growth" in parts:
+        with broker(settings, say):
+            facts["growth"] = growth(settings, arguments.largest_backlog, say)
+        _write(facts)
+
+
+def _measure_swaps(
+    settings: Settings, versions: dict[str, Path], more: Rows, facts: dict[str, Any], count: int
+) -> None:
     rate = POISSON_SHARE * _best([found for found in more if found["subject"] == "d worker"], 3)
     # Three versions of each bot: its own weights, and the weights of the other two bots.
     own = list(versions.values())
     rotated = {bot: [*own[index:], *own[:index]] for index, bot in enumerate(versions)}
     with broker(settings, say):
-        facts["swaps"] = swaps(settings, rotated, rate, arguments.swaps, say)
-    _write(facts)
-    with broker(settings, say):
-        facts["growth"] = growth(settings, arguments.largest_backlog, say)
+        facts["swaps"] = swaps(settings, rotated, rate, count, say)
     _write(facts)
 
 
