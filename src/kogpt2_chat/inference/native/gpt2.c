@@ -24,8 +24,8 @@ typedef struct {
   float *joined;       // [rows][3 * width]: queries, keys and values
   float *attended;     // [rows][width]
   float *wide;         // [rows][4 * width]
-  char *rounded;       // [rows][rounded row]
-  float *row_scales;   // [rows]
+  char *rounded;       // [rows][rounded row], or [threads][rows][rounded row] if there are few rows
+  float *row_scales;   // [rows], or [threads][rows]
   float *chosen;       // [wanted][width]
   float *listed;       // [wanted][tokens of the short list]
   float *partial;      // [threads][wanted][2]: each member's largest logit, and its sum of exponentials
@@ -302,22 +302,32 @@ static void store_keys_and_values(const run *r, int layer, int row, int head) {
            joined + (1 + is_value) * model->width, width * sizeof *joined);
 }
 
+enum { FEW_ROWS = 2 };
+
+// Where a member finds the rounded rows. Few rows are rounded by each member for itself: that takes no longer than to wait
+// for the others.
+static int64_t own_rows(int rows, int member) { return rows <= FEW_ROWS ? (int64_t)member * rows : 0; }
+
 // Normalise the rows, if there is a norm, and round them for the matrix that reads them.
 static void round_rows(const run *r, const matrix *reader, const norm *n, const float *from, int stride, int rows, int member) {
   space *s = &r->model->space;
   float normed[r->model->width];
-  for (int row = part(rows, member, r->size); row < part(rows, member + 1, r->size); row++) {
+  int few = rows <= FEW_ROWS, first = few ? 0 : part(rows, member, r->size);
+  int last = few ? rows : part(rows, member + 1, r->size);
+  int64_t own = own_rows(rows, member);
+  for (int row = first; row < last; row++) {
     const float *values = from + (int64_t)row * stride;
     if (n) normalise(r->model, n, values, normed), values = normed;
-    s->row_scales[row] = round_row(reader, values, s->rounded + row * rounded_bytes(reader));
+    s->row_scales[own + row] = round_row(reader, values, s->rounded + (own + row) * rounded_bytes(reader));
   }
-  team_barrier(r->team);
+  if (!few) team_barrier(r->team);
 }
 
 static void multiply_part(const run *r, const matrix *m, int rows, float *results, int stride, int add, int member) {
   int panels = matrix_panels(m);
-  multiply(m, r->model->space.rounded, r->model->space.row_scales, rows, part(panels, member, r->size),
-           part(panels, member + 1, r->size), results, stride, add);
+  int64_t own = own_rows(rows, member);
+  multiply(m, r->model->space.rounded + own * rounded_bytes(m), r->model->space.row_scales + own, rows,
+           part(panels, member, r->size), part(panels, member + 1, r->size), results, stride, add);
 }
 
 static void run_layer(const run *r, int number, int rows, int member) {
@@ -388,6 +398,7 @@ static void run_head(const run *r, int member) {
   int wanted = pass->wanted, width = model->width, count = head->out;
   for (int row = part(wanted, member, r->size); row < part(wanted, member + 1, r->size); row++)
     memcpy(s->chosen + (int64_t)row * width, s->hidden + (int64_t)pass->wanted_rows[row] * width, width * sizeof(float));
+  if (wanted <= FEW_ROWS) team_barrier(r->team);
   round_rows(r, head, &model->last, s->chosen, width, wanted, member);
   multiply_part(r, head, wanted, logits, count, 0, member);
   int panels = matrix_panels(head), first = part(panels, member, r->size) * PANEL;
@@ -422,6 +433,7 @@ static void run_member(void *argument, int member) {
     matrix_row(&model->tokens, (int)pass->tokens[row], hidden);
     for (int at = 0; at < width; at++) hidden[at] += model->position_table[(int64_t)position * width + at];
   }
+  if (rows <= FEW_ROWS) team_barrier(r->team);  // then every member reads all of them
   for (int number = 0; number < model->layers; number++) run_layer(r, number, rows, member);
   run_head(r, member);
 }
@@ -437,8 +449,10 @@ static int reserve(gpt2 *model, int rows, int wanted) {
   s->joined = zeros(rows * 3 * width, sizeof(float));
   s->attended = zeros(rows * width, sizeof(float));
   s->wide = zeros(rows * 4 * width, sizeof(float));
-  s->rounded = zeros((int64_t)(rows > wanted ? rows : wanted) * (4 * width + GROUP), sizeof(int16_t));
-  s->row_scales = zeros(rows > wanted ? rows : wanted, sizeof(float));
+  int64_t most = rows > wanted ? rows : wanted;
+  if (most < (int64_t)FEW_ROWS * model->threads) most = (int64_t)FEW_ROWS * model->threads;
+  s->rounded = zeros(most * (4 * width + GROUP), sizeof(int16_t));
+  s->row_scales = zeros(most, sizeof(float));
   s->chosen = zeros(wanted * width, sizeof(float));
   s->listed = zeros(wanted * (int64_t)model->short_head.out, sizeof(float));
   s->partial = zeros((int64_t)model->threads * wanted * 2, sizeof(float));
