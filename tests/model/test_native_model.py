@@ -8,7 +8,7 @@ from safetensors.numpy import load_file, save_file
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.inference.native import library
 from kogpt2_chat.inference.native.build import build, is_built, levels, library_path
-from kogpt2_chat.inference.native.library import best_level, find_library, native_forms
+from kogpt2_chat.inference.native.library import find_library, native_forms, usable_levels
 from kogpt2_chat.inference.native_model import NativeModel
 from kogpt2_chat.inference.pages import PageTable
 from kogpt2_chat.machine.processor import processor_flags
@@ -21,7 +21,9 @@ def runnable():
     """The instruction sets of this processor."""
     caps = {"generic": "SSE41", "avx2": "AVX2", "avx2_vnni": "AVX2_VNNI", "avx512": "AVX512_CORE", "avx512_vnni": ""}
     flags = processor_flags()
-    return [level for level in levels() if best_level(flags, caps[level]) == level]
+    return [
+        level for level in levels() if usable_levels(flags, caps[level])[0] == level and library_path(level).is_file()
+    ]
 
 
 KINDS = [
@@ -230,7 +232,7 @@ def test_what_is_outside_of_the_network_is_an_error(folder):
 def test_the_instruction_set_follows_from_processor_and_cap(flags, cap, level):
     if "avx2" not in levels():
         pytest.skip("no x86")
-    assert best_level(flags.split(), cap) == level
+    assert usable_levels(flags.split(), cap)[0] == level
 
 
 def test_a_compiler_that_fails_is_named(tmp_path):
@@ -242,3 +244,23 @@ def test_a_compiler_that_fails_is_named(tmp_path):
         build(["false"], tmp_path)
     assert not list(tmp_path.glob("*.so"))
     assert not library_path("generic", tmp_path).exists()
+
+
+def test_an_instruction_set_that_the_compiler_does_not_know_is_left_out(tmp_path, monkeypatch, capsys):
+    """An old compiler: a processor that has this set uses the next simpler one."""
+    if "avx2" not in levels():
+        pytest.skip("no x86")
+    old = tmp_path / "old-cc"
+    old.write_text('#!/bin/sh\ncase "$*" in *-mavx512f*) echo "unknown flag" >&2; exit 1;; esac\n'
+                   'while [ "$1" != -o ]; do shift; done; : > "$2"\n')  # fmt: skip
+    old.chmod(0o755)
+    build([str(old)], tmp_path)
+    assert "left out" in capsys.readouterr().err
+    made = {level for level in levels() if library_path(level, tmp_path).exists()}
+    assert made == {level for level in levels() if "avx512" not in level}
+    monkeypatch.setattr(library, "library_path", lambda level: library_path(level, tmp_path))
+    monkeypatch.setattr(
+        library, "processor_flags", lambda: ["avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512dq"]
+    )
+    monkeypatch.setattr(library, "load_library", lambda path: path)
+    assert library.find_library() == library_path("avx2", tmp_path)

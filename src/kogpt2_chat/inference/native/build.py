@@ -30,6 +30,7 @@ _FLAGS_BY_LEVEL: Final = {
     "avx512_vnni": (*_AVX512, "-mavx512vnni"),
 }
 _X86: Final = ("x86_64", "amd64")
+_SIMPLEST: Final = "generic"
 
 
 def levels() -> list[str]:
@@ -46,23 +47,35 @@ def library_path(level: str, folder: Path = FOLDER) -> Path:
 
 
 def is_built() -> bool:
-    """Whether every library is there."""
-    return all(library_path(level).is_file() for level in levels())
+    """Whether the libraries that the compiler could make are there."""
+    return library_path(_SIMPLEST).is_file()  # made last
 
 
 def build(compiler: list[str], folder: Path = FOLDER) -> None:
     """Compile the libraries and remove those of other sources.
+
+    An instruction set that the compiler does not know is left out, which is said: a processor that has it then uses a
+    simpler one.
 
     Args:
         compiler: the command of a C compiler that knows the flags of GCC.
         folder: where they are written.
 
     Raises:
-        RuntimeError: the compiler fails; the message has the end of what it says.
+        RuntimeError: the compiler cannot even make the simplest library; the message has the end of what it says.
     """
     folder.mkdir(parents=True, exist_ok=True)
+
+    def compile_if_known(level: str) -> None:
+        try:
+            _compile(compiler, level, folder)
+        except RuntimeError as error:
+            sys.stderr.write(f"native engine: left out: {error}\n")
+
     with ThreadPoolExecutor(os.cpu_count()) as executor:
-        kept = list(executor.map(lambda level: _compile(compiler, level, folder), levels()))
+        list(executor.map(compile_if_known, levels()[1:]))
+    _compile(compiler, _SIMPLEST, folder)
+    kept = [library_path(level, folder) for level in levels()]
     for path in folder.glob("*.so"):
         if path not in kept:
             path.unlink()

@@ -53,27 +53,28 @@ class Pass(ctypes.Structure):
     )
 
 
-def best_level(flags: Collection[str], cap: str = "") -> str:
-    """Return the highest instruction set that a processor has and a cap allows.
+def usable_levels(flags: Collection[str], cap: str = "") -> list[str]:
+    """Return the instruction sets that a processor has and a cap allows, the highest first.
 
     Args:
         flags: of the processor.
         cap: value of ``ONEDNN_MAX_CPU_ISA``.
     """
-    best = "generic"
+    usable: list[str] = []
     highest = _HIGHEST_BY_CAP.get(cap.upper())
     for level in levels():
         if set(_FLAGS_BY_LEVEL[level]) <= set(flags):
-            best = level
+            usable.insert(0, level)
         if level == highest:
             break
-    return best
+    return usable
 
 
 def find_library() -> Path | None:
     """Return the library for this machine; None if set-up found no compiler, or if it cannot be loaded here."""
-    path = library_path(best_level(processor_flags(), os.environ.get(CAP, "")))
-    if not path.is_file():
+    paths = [library_path(level) for level in usable_levels(processor_flags(), os.environ.get(CAP, ""))]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
         return None
     try:
         load_library(path)
