@@ -88,6 +88,8 @@ class Drafts:
         return self._from_context(answer, most, least_confidence)
 
     def _from_context(self, answer: Tokens, most: int, least_confidence: float) -> Draft:
+        if self._rate_by_kind[False] < least_confidence:  # no context is so sure: do not look for one
+            return Draft()
         draft, recent, confidence = Draft(), [_START, *answer][-_LONGEST_CONTEXT:], 1.0
         while len(draft.tokens) < most:
             found = next(
