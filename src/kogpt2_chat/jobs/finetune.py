@@ -98,7 +98,6 @@ def finetune(
     """
     from kogpt2_chat.corpora.datasets import leave_out_unlearnable, load_dataset
     from kogpt2_chat.network.load import use_threads
-    from kogpt2_chat.training.compute import choose_precision
     from kogpt2_chat.training.on_ranks import train_network
     from kogpt2_chat.training.one_training import only_training_in
     from kogpt2_chat.training.resume import clear_progress
@@ -115,8 +114,7 @@ def finetune(
     plan = _plan(card, pairs["train"], before, epochs, settings)
     progress(f"{len(plan.learned)} pairs to learn, {len(plan.kept)} pairs to retain")
     train, kept, validation = _examples(start, card, (plan.learned, plan.kept, pairs["val"]), settings)
-    asked = plan.recipe.precision  # several ranks measure it themselves
-    recipe = plan.recipe if spark else replace(plan.recipe, precision=choose_precision(asked, start.network, progress))
+    recipe = plan.recipe if spark else _with_precision(plan.recipe, start, progress)  # ranks measure it themselves
     params = _params(recipe, card, mode, train, kept, validation)
     work = settings.home / "training" / bot / _key(params)
     shared = f"{settings.hdfs.root}/training/{bot}/{_key(params)}"
@@ -135,6 +133,12 @@ def finetune(
         if spark:
             files.delete(shared)
     return _result(run_id, card, reports, left_out, started)
+
+
+def _with_precision(recipe: "Recipe", start: "Checkpoint", progress: Callable[[str], None]) -> "Recipe":
+    from kogpt2_chat.training.compute import choose_precision
+
+    return replace(recipe, precision=choose_precision(recipe.precision, start.network, progress))
 
 
 def _result(
