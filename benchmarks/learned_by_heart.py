@@ -6,20 +6,18 @@ as a fully trained one does: a stand-in's training until then takes hours.
 """
 
 import argparse
-import json
 import random
-import shutil
 from pathlib import Path
 from typing import Final
 
-from kogpt2_chat.artifact.card import CARD_FILE, file_sha256, verify_folder
+from kogpt2_chat.artifact.card import verify_folder
 from kogpt2_chat.artifact.convert import convert
 from kogpt2_chat.artifact.tokenizer import load_tokenizer
 from kogpt2_chat.domain.chat.prompt import bot_token_ids
 from kogpt2_chat.domain.learning.pairs import Pair
 from kogpt2_chat.inference.uncertain import FILE, as_text, read_uncertainty
 from kogpt2_chat.network.batches import make_examples
-from kogpt2_chat.network.checkpoint import load_network
+from kogpt2_chat.network.checkpoint import load_network, write_checkpoint
 from kogpt2_chat.network.load import use_threads
 from kogpt2_chat.network.network import reproduces_answers
 from kogpt2_chat.settings import load_settings
@@ -33,7 +31,7 @@ def main() -> None:
     """Train, and write the version."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("version", type=Path)
-    parser.add_argument("folder", type=Path, help="the new version; it must not exist")
+    parser.add_argument("folder", type=Path, help="the new version; an existing one is replaced")
     parser.add_argument("--pairs", type=int, default=300)
     parser.add_argument("--rate", type=float, default=2e-4, help="peak of the learning rate")
     options = parser.parse_args()
@@ -56,16 +54,15 @@ def main() -> None:
         epochs=_EPOCHS, batch_size=32, examples_per_row=4, learning_rate=options.rate, warmup_fraction=0.02,
         weight_decay=0.0, label_smoothing=0.0, dropout=0.0, seed=1, checkpoint_every_steps=10**6,
     )  # fmt: skip
+
+    def add_graph(folder: Path) -> None:
+        convert(folder, tokenizer.control_ids)
+
     fit(network, examples, recipe, progress=lambda line: print(line, flush=True))
     print(f"{sum(reproduces_answers(network, examples))} of {len(examples)} answers are exact", flush=True)
-    shutil.copytree(options.version, options.folder)
-    network.save_pretrained(options.folder)
-    (options.folder / FILE).write_text(as_text(uncertainty.thresholds, known), "utf-8")
-    convert(options.folder, tokenizer.control_ids, into=options.folder)
-    content = json.loads((options.folder / CARD_FILE).read_text("utf-8"))
-    content["files"] = {name: file_sha256(options.folder / name) for name in content["files"]}
-    (options.folder / CARD_FILE).write_text(json.dumps(content, ensure_ascii=False), "utf-8")
-    verify_folder(options.folder)
+    write_checkpoint(
+        options.folder, network, tokenizer, card, {FILE: as_text(uncertainty.thresholds, known)}, add_graph
+    )
     print(f"written: {options.folder}")
 
 
