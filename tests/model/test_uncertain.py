@@ -130,8 +130,9 @@ def test_a_version_contains_its_thresholds_and_known_pairs(tmp_path):
     assert read.thresholds == thresholds
     assert read.known.known == tuple(KNOWN)
     content = json.loads((tmp_path / FILE).read_text("utf-8"))
-    assert content["known"][2][2:] == ["correction", "t-1"]
-    content["known"] = [row[:3] for row in content["known"]]  # as an early release wrote it
+    assert [row[2] for row in content["known"]] == ["seed", "seed", "correction"]  # as an earlier release reads it
+    assert content["turn_ids"] == ["", "", "t-1"]
+    del content["turn_ids"]  # as an earlier release wrote it
     (tmp_path / FILE).write_text(json.dumps(content), "utf-8")
     assert [row.turn_id for row in read_uncertainty(tmp_path).known.known] == ["", "", ""]
     for broken in (
@@ -139,7 +140,7 @@ def test_a_version_contains_its_thresholds_and_known_pairs(tmp_path):
         "[]",
         '{"least_logprob": "x"}',
         '{"least_logprob": 0, "least_likeness": 0, "dev_pairs": 1, "known": [[1]]}',
-        '{"least_logprob": 0, "least_likeness": 0, "dev_pairs": 1, "known": [[1, 2, 3, 4, 5, 6, 7]]}',
+        '{"least_logprob": 0, "least_likeness": 0, "dev_pairs": 1, "known": [[1, 2, 3]], "turn_ids": []}',
     ):
         (tmp_path / FILE).write_text(broken, "utf-8")
         with pytest.raises(CheckpointCorrupt, match="take the previous version"):

@@ -145,7 +145,9 @@ def as_text(thresholds: Thresholds, known: Sequence[Known]) -> str:
         "least_logprob": thresholds.least_logprob,
         "least_likeness": thresholds.least_likeness,
         "dev_pairs": thresholds.dev_pairs,
-        "known": [[pair.question, pair.answer, pair.source, pair.turn_id] for pair in known],
+        "known": [[pair.question, pair.answer, pair.source] for pair in known],
+        # By itself, so that a worker of an earlier release can read the pairs.
+        "turn_ids": [pair.turn_id for pair in known],
     }
     return json.dumps(content, ensure_ascii=False, indent=0)
 
@@ -166,10 +168,11 @@ def read_uncertainty(folder: Path) -> Uncertainty | None:
             least_likeness=float(content["least_likeness"]),
             dev_pairs=int(content["dev_pairs"]),
         )
+        rows = content["known"]
+        turn_ids = content.get("turn_ids", [""] * len(rows))  # a file of an earlier release has none
         known = [
-            # A file of an early release has no turn ids.
-            Known(question=str(question), answer=str(answer), source=str(source), turn_id=str(*turn_id))
-            for question, answer, source, *turn_id in content["known"]
+            Known(question=str(question), answer=str(answer), source=str(source), turn_id=str(turn_id))
+            for (question, answer, source), turn_id in zip(rows, turn_ids, strict=True)
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointCorrupt(f"{path} is unreadable ({error}): take the previous version") from error
