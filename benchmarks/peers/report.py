@@ -239,7 +239,7 @@ def _plot(rounds: Rounds, subjects: Sequence[Subject], path: Path) -> None:
     for axis, part, loads, title in (
         (axes[0], "equal", WAITING, "24 tokens each"), (axes[1], "mixed", MIXED, "4 to 48 tokens, mixed"),
     ):  # fmt: skip
-        for subject in subjects:
+        for number, subject in enumerate(subjects):
             found = {waiting: figure for waiting in loads if (figure := rounds.figure(subject.name, part, waiting))}
             if not found:
                 continue
@@ -247,9 +247,12 @@ def _plot(rounds: Rounds, subjects: Sequence[Subject], path: Path) -> None:
             spread = [[figure.middle - figure.least for figure in found.values()],
                       [figure.most - figure.middle for figure in found.values()]]  # fmt: skip
             ours = subject.name.startswith(OURS)
-            axis.errorbar(list(found), middle, yerr=spread, marker="o" if ours else "x",
+            axis.errorbar(list(found), middle, yerr=spread, marker="o" if ours else "x", color=f"C{number}",
                           linestyle="-" if ours else "--", capsize=2, label=subject.name)  # fmt: skip
         axis.set(xlabel="requests waiting", ylabel="answers/s", xscale="log", yscale="log", title=title)
         axis.set_xticks(loads, [str(load) for load in loads])
+        axis.xaxis.set_minor_formatter("")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("")
     axes[0].legend(fontsize=7)
     picture.savefig(path, dpi=110, bbox_inches="tight")
