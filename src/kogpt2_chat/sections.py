@@ -147,9 +147,11 @@ class Training(Section):
     epochs: int = Field(
         0, ge=0, description="passes over the dataset from a base model; 0: 1 from the small base, else 3"
     )
-    batch_size: Positive = Field(32, description="examples per optimizer step")
+    batch_size: int = Field(
+        0, ge=0, description="examples per optimizer step; 0: 32 from the small base, else 64; on a champion at most 8"
+    )
     learning_rate: float = Field(
-        0.0, ge=0, description="peak of the cosine schedule; 0: 3e-4 from the small base, else 5e-5; with LoRA 1e-3"
+        0.0, ge=0, description="peak of the cosine schedule; 0: 3e-4 from the small base, else 1e-4; with LoRA 1e-3"
     )
     lora_rank: int = Field(
         0,

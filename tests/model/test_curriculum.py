@@ -42,6 +42,8 @@ def test_the_fast_form_of_training_is_that_of_the_bases_size():
     assert (small.examples_per_row, small.dropout, small.lora_rank) == (1, 0.1, 0)
     assert large.examples_per_row > 1
     assert (large.dropout, large.lora_rank) == (0.0, 0)
+    assert (small.batch_size, large.batch_size) == (32, 64)
+    assert plan(SEEDS, small=False, training={"batch_size": 16}).recipe.batch_size == 16
 
 
 def test_adapters_have_a_learning_rate_of_their_own():

@@ -43,7 +43,7 @@ def test_the_offset_shifts_every_address(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_all_faults_are_reported_together(monkeypatch, folder):
     """One message has all wrong values, names, JSON texts, lines of `.env` and combinations."""
-    (folder / ".env").write_text('KOGPT2_TRAINING__BATCH_SIZE=0\nKOGPT2_HDFS__ROOT="/x\n', encoding="utf-8")
+    (folder / ".env").write_text('KOGPT2_TRAINING__BATCH_SIZE=-1\nKOGPT2_HDFS__ROOT="/x\n', encoding="utf-8")
     monkeypatch.setenv("KOGPT2_PORTS__KAFKA", "kafka")
     monkeypatch.setenv("KOGPT2_SERVING__SAMPLING", "{bad")
     monkeypatch.setenv("KOGPT2_STACK__WORKER", "3")
@@ -52,7 +52,7 @@ def test_all_faults_are_reported_together(monkeypatch, folder):
     lines = message.splitlines()[1:]
     assert len(lines) == 6
     assert any("KOGPT2_PORTS__KAFKA" in line and "valid integer" in line and "'kafka'" in line for line in lines)
-    assert any("KOGPT2_TRAINING__BATCH_SIZE" in line and "found '0'" in line and ".env" in line for line in lines)
+    assert any("KOGPT2_TRAINING__BATCH_SIZE" in line and "found '-1'" in line and ".env" in line for line in lines)
     assert any(".env line 2" in line for line in lines)
     assert any("KOGPT2_SERVING__SAMPLING" in line and "JSON object" in line for line in lines)
     assert any("KOGPT2_STACK__WORKER:" in line and "did you mean KOGPT2_STACK__WORKERS?" in line for line in lines)

@@ -68,6 +68,7 @@ def estimate_base(
         The estimate. If nothing was measured, it says why.
     """
     from kogpt2_chat.corpora.shipped import read_pairs
+    from kogpt2_chat.training.curriculum import BATCH
     from kogpt2_chat.training.speed import Work, command
 
     corpora = [read_pairs(settings.learning.corpora / bot / "seed.csv") for bot in BOT_IDS]
@@ -84,7 +85,7 @@ def estimate_base(
     work = Work(
         prompt_tokens=round(sum(_tokens(pair.question) for pair in pairs) / max(len(pairs), 1)) or 1,
         answer_tokens=round(sum(_tokens(pair.answer) for pair in pairs) / max(len(pairs), 1)) or 1,
-        batch_size=settings.training.batch_size,
+        batch_size=settings.training.batch_size or BATCH,
         precision=settings.training.precision,
         threads=settings.model.threads,
         **(size or {}),
