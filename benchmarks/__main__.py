@@ -44,10 +44,14 @@ def say(text: str) -> None:
     print(f"[{time.monotonic() - STARTED:6.1f}s] {text}", flush=True)
 
 
-def settings_of(offset: int) -> Settings:
-    """Return the settings of the benchmark's own stack."""
+def settings_of(offset: int, threads: int = 0) -> Settings:
+    """Return the settings of the benchmark's own stack; 0 threads: the engine decodes on all cores."""
     return Settings(
-        home=HOME, ports={"offset": offset}, model={"max_new_tokens": NEW_TOKENS}, stack={"min_memory_mb": 2000}
+        home=HOME,
+        ports={"offset": offset},
+        model={"max_new_tokens": NEW_TOKENS},
+        serving={"threads": threads},
+        stack={"min_memory_mb": 2000},
     )
 
 
@@ -186,6 +190,7 @@ def main() -> None:
     parser.add_argument("--largest-backlog", type=int, default=100_000, help="questions in the largest backlog")
     parser.add_argument("--parts", default=",".join(PARTS), help="what to measure besides the worker, by commas")
     parser.add_argument("--offset", type=int, default=23_000, help="offset of the broker's ports")
+    parser.add_argument("--threads", type=int, default=0, help="cores of the engine, in worker and bare loop; 0: all")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the broker and the workers end too
     with hold_lock(HOME.with_suffix(".lock"), say):  # two runs would remove each other's broker
@@ -194,7 +199,7 @@ def main() -> None:
 
 def measure(arguments: argparse.Namespace) -> None:
     """Run all benchmarks one after another."""
-    settings = settings_of(arguments.offset)
+    settings = settings_of(arguments.offset, arguments.threads)
     HOME.mkdir(parents=True, exist_ok=True)
     facts: dict[str, Any] = {"machine": machine()}
     versions = full_size_versions(CHECKOUT / "var" / "bench-models", say)
