@@ -109,9 +109,8 @@ class Loop:
         self._finish(self.monotonic() + finish_s)
 
     def run_once(self) -> None:
-        """Collect a finished transaction, poll, decode one step, start the next transaction."""
+        """Poll, decode one step, collect a finished transaction, start the next one."""
         self._beat()
-        self._collect_publication()
         if self._is_recovered or self._recover():
             self._poll_and_admit()
             self._step_and_publish()
@@ -174,10 +173,14 @@ class Loop:
     def _step_and_publish(self) -> None:
         """Decode one step, and start the next transaction if none is running.
 
+        A transaction usually ends during a step. It is collected right after that step, so that the answers which the
+        step has finished need not wait for another one.
+
         A suspect of earlier crashes is decoded only while nothing is published: otherwise either could be the cause of
         the next crash.
         """
         self.worker.step(may_try_suspects=self._publication is None)
+        self._collect_publication()
         if self._publication is None and self._is_recovered and not self.worker.is_trying_a_suspect:
             batch = self.worker.tracker.take(MAX_REPLIES_PER_TRANSACTION, MAX_BYTES_PER_TRANSACTION)
             if batch.requests:
@@ -255,7 +258,6 @@ class Loop:
         tracker = self.worker.tracker
         while (len(tracker) or self._publication) and self.monotonic() < deadline:
             self._beat()
-            self._collect_publication()
             if not self._is_recovered:
                 break
             self._step_and_publish()

@@ -318,6 +318,25 @@ def test_decoding_continues_while_a_transaction_is_running(tmp_path):
     assert harness.metrics.tally()["publications"] == 2
 
 
+def test_answers_need_not_wait_for_a_transaction_that_ended_during_their_step(tmp_path, monkeypatch):
+    """Otherwise every second step's answers would be a step late, because a transaction is shorter than a step."""
+    harness = WorkerHarness(tmp_path)
+    executor = harness.loop.publisher = HeldExecutor()
+    harness.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    harness.drain(1)
+    assert (len(harness.texts()), len(executor.held)) == (0, 1)
+    step = harness.engine.step
+
+    def step_during_which_the_transaction_ends():
+        executor.release()
+        return step()
+
+    monkeypatch.setattr(harness.engine, "step", step_during_which_the_transaction_ends)
+    harness.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    harness.drain(1)
+    assert (len(harness.texts()), len(executor.held)) == (1, 1)
+
+
 def test_a_transaction_that_is_committed_during_a_rebalance_is_counted(tmp_path):
     """The rebalance drops the questions in flight. Those of the committed transaction are answered, not dropped."""
     harness = WorkerHarness(tmp_path)
