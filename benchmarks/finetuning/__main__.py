@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -46,10 +45,12 @@ def main() -> None:
     HOME.mkdir(parents=True, exist_ok=True)
     file = HOME / "results.json"
     results: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {"runs": [], "peaks": {}}
-    names = _possible(arguments.forms.split(","), avx2=arguments.avx2)
+    has_bf16 = not arguments.avx2 and _has_bf16()
+    names = [name for name in arguments.forms.split(",") if has_bf16 or not FORMS[name].native_bf16]
+    precisions = ("fp32", "bf16") if has_bf16 else ("fp32",)
     environment = os.environ | (CAPS if arguments.avx2 else {})
     for number in range(arguments.rounds):
-        results["peaks"]["avx2" if arguments.avx2 else "native"] = peaks(environment)
+        results["peaks"]["avx2" if arguments.avx2 else "native"] = peaks(environment, precisions)
         for name in names:
             job = Job(
                 form=name, examples=arguments.examples, epochs=arguments.epochs, validate=arguments.curves,
@@ -65,11 +66,10 @@ def main() -> None:
     say(f"written: {HOME}/report.md, curves.png")
 
 
-def _possible(names: Sequence[str], *, avx2: bool) -> list[str]:
-    """Leave out forms that need bf16 instructions where there are none."""
+def _has_bf16() -> bool:
+    """Whether this processor has instructions for products in bf16."""
     flags = Path("/proc/cpuinfo").read_text("utf-8") if Path("/proc/cpuinfo").exists() else ""
-    has_bf16 = not avx2 and ("avx512_bf16" in flags or "amx_bf16" in flags)
-    return [name for name in names if has_bf16 or not FORMS[name].native_bf16]
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def _run(job: Job, environment: dict[str, str]) -> dict[str, Any]:
