@@ -24,8 +24,9 @@ from kogpt2_chat.artifact.forms import Form, FormChoice
 from kogpt2_chat.artifact.tokenizer import load_tokenizer
 from kogpt2_chat.corpora.shipped import read_pairs
 from kogpt2_chat.domain.chat.prompt import bot_token_ids
-from kogpt2_chat.inference.form_choice import available_forms, measure_speed
+from kogpt2_chat.inference.form_choice import available_forms
 from kogpt2_chat.inference.loading import ServedBot, learned_drafts, load_form, make_engine
+from kogpt2_chat.inference.measure_forms import measure_speed
 from kogpt2_chat.inference.native.library import find_library
 from kogpt2_chat.inference.uncertain import read_uncertainty
 from kogpt2_chat.settings import CHECKOUT, Settings, load_settings

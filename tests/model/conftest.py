@@ -53,9 +53,17 @@ def few_seeds(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def measured_forms(tmp_path_factory) -> Path:
+    """What this session has measured of the engine's forms, which belongs to this machine."""
+    return tmp_path_factory.mktemp("engine")
+
+
 @pytest.fixture
-def settings(tmp_path, few_seeds) -> Settings:
-    """Settings with a separate home and cache for each test."""
+def settings(tmp_path, few_seeds, measured_forms) -> Settings:
+    """Settings with a separate home and cache for each test; only the measured forms are shared."""
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "engine").symlink_to(measured_forms)
     return Settings(
         learning={"corpora": few_seeds},
         home=tmp_path / "home",

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import openvino as ov
 import pytest
 
 from kogpt2_chat.artifact.card import CARD_FILE, CHECK_FILE, file_sha256, read_card
-from kogpt2_chat.artifact.forms import INT8, INT8_WEIGHTS, NATIVE_INT8
+from kogpt2_chat.artifact.forms import INT8, INT8_WEIGHTS, NATIVE_INT8, Speed
 from kogpt2_chat.artifact.tokenizer import load_tokenizer
 from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.errors import CheckpointCorrupt, GateRefused
@@ -16,7 +17,9 @@ from kogpt2_chat.evaluation.answers import generate_answers
 from kogpt2_chat.evaluation.export import reference_answers
 from kogpt2_chat.inference.engine_check import PROMPTS, CheckedAnswer, compare, read_check
 from kogpt2_chat.inference.form_choice import choose_form, machine_facts
+from kogpt2_chat.inference.form_process import FormProcess
 from kogpt2_chat.inference.loading import load_for_players, load_served, make_engine
+from kogpt2_chat.inference.measure_forms import measure_speed
 from kogpt2_chat.inference.native.library import find_library, native_forms
 from kogpt2_chat.inference.native_model import NativeModel
 from kogpt2_chat.inference.paged import PagedModel, forms_of
@@ -59,20 +62,43 @@ def loaded(folder, form):
     return PagedModel(folder / "engine.xml", max_sequences=32, form=form)
 
 
-class RecordingLoader:
-    """Loads forms, and records which ones."""
+class RecordingMeasurements:
+    """Measures forms in this process, and records which ones."""
 
     def __init__(self, folder):
-        self.folder, self.loaded = folder, []
+        self.folder, self.measured = folder, []
 
-    def __call__(self, form):
-        self.loaded.append(form)
-        return loaded(self.folder, form)
+    def speeds(self, forms):
+        self.measured += forms
+        return measure_speed({form: loaded(self.folder, form) for form in forms})
+
+    def agreement(self, form):
+        self.measured.append(form)
+        return compare(loaded(self.folder, form), read_check(self.folder))
 
 
-def choose(folder, cache, loading, **changes):
+def choose(folder, cache, measurements, **changes):
     arguments = {"native": None, "threads": 1, "least_share": 0.9, "cache": cache} | changes
-    return choose_form(folder, folder / "engine.xml", read_card(folder), load=loading, **arguments)
+    return choose_form(folder, folder / "engine.xml", read_card(folder), measurements=measurements, **arguments)
+
+
+class FormProcessThatCrashes(FormProcess):
+    """The real process, but the library ends it when it loads one of some forms."""
+
+    def __init__(self, folder, settings, crashing, end="os.abort()"):
+        program = f"""
+import os, signal
+from kogpt2_chat.inference import measure_forms
+load_form = measure_forms.load_form
+def load(folder, graph, tokenizer, form, settings, **options):
+    if form in {tuple(crashing)!r}:
+        {end}
+    return load_form(folder, graph, tokenizer, form, settings, **options)
+measure_forms.load_form = load
+measure_forms.main()
+"""
+        command = (sys.executable, "-c", program)
+        super().__init__(folder, folder / "engine.xml", settings, side_by_side=False, command=command)
 
 
 def products(model):
@@ -105,7 +131,7 @@ def test_without_ranges_a_graph_has_one_form(learned, tmp_path, settings):
     """Speed is not measured if there is no other engine, but the prompts are still compared."""
     folder = learned.write(tmp_path / "1", ranges=False)
     assert forms_of(folder / "engine.xml") == (INT8_WEIGHTS,)
-    choice = choose(folder, tmp_path / "cache", RecordingLoader(folder))
+    choice = choose(folder, tmp_path / "cache", RecordingMeasurements(folder))
     assert (choice.form, choice.agrees, dict(choice.speed_by_form)) == (INT8_WEIGHTS, True, {})
     assert choice.agreement.same_answers == 6
 
@@ -125,15 +151,15 @@ def test_a_version_of_the_previous_release_is_served(learned, tmp_path, settings
 @pytest.mark.skipif(not LIBRARY, reason="the native engine was not built: set-up says why")
 def test_the_forms_of_the_native_engine_take_part(version, tmp_path):
     """A library of other sources is measured anew."""
-    loading = RecordingLoader(version)
-    choice = choose(version, tmp_path / "cache", loading, native=LIBRARY)
-    assert set(loading.loaded) == set(choice.speed_by_form) == set(ALL_FORMS)
-    again = RecordingLoader(version)
+    measuring = RecordingMeasurements(version)
+    choice = choose(version, tmp_path / "cache", measuring, native=LIBRARY)
+    assert set(measuring.measured) == set(choice.speed_by_form) == set(ALL_FORMS)
+    again = RecordingMeasurements(version)
     choose(version, tmp_path / "cache", again, native=LIBRARY)
-    assert again.loaded == []
+    assert again.measured == []
     other = shutil.copy(LIBRARY, tmp_path / "gpt2-other.so")
     choose(version, tmp_path / "cache", again, native=other)
-    assert set(again.loaded) == set(ALL_FORMS)
+    assert set(again.measured) == set(ALL_FORMS)
 
 
 @pytest.mark.skipif(not LIBRARY, reason="the native engine was not built: set-up says why")
@@ -153,26 +179,27 @@ def test_the_native_engine_leaves_variants_of_gpt2_to_openvino(version, tmp_path
     config = json.loads((folder / "config.json").read_text("utf-8"))
     assert config["n_embd"] == 64
     (folder / "config.json").write_text(json.dumps(config | change), "utf-8")
-    choice = choose(folder, tmp_path / "cache", RecordingLoader(version), native=LIBRARY)
+    choice = choose(folder, tmp_path / "cache", RecordingMeasurements(version), native=LIBRARY)
     assert set(choice.speed_by_form) == set(ALL_FORMS if native else (INT8, INT8_WEIGHTS))
 
 
 def test_a_machine_measures_once(version, tmp_path):
     """Speed is measured once per processor and size, agreement also per version; a second load reads the cache."""
-    first, second = RecordingLoader(version), RecordingLoader(version)
+    first, second = RecordingMeasurements(version), RecordingMeasurements(version)
     choice = choose(version, tmp_path, first)
-    assert set(first.loaded) == {INT8, INT8_WEIGHTS}
+    assert set(first.measured) == {INT8, INT8_WEIGHTS}
     assert choose(version, tmp_path, second) == choice
-    assert second.loaded == []
+    assert second.measured == []
 
 
 def test_another_version_is_compared_and_not_timed_again(version, changed, tmp_path):
     """Agreement belongs to a version, speed to a size."""
-    choice = choose(version, tmp_path / "cache", RecordingLoader(version))
+    choice = choose(version, tmp_path / "cache", RecordingMeasurements(version))
     answers = [{"prompt": one.prompt, "tokens": one.tokens} for one in read_check(version)[1:]]
-    folder, loading = changed({"v": 1, "answers": answers}), RecordingLoader(version)
-    other = choose(folder, tmp_path / "cache", loading)
-    assert (other.speed_by_form, loading.loaded) == (choice.speed_by_form, [choice.form])
+    folder = changed({"v": 1, "answers": answers})
+    measuring = RecordingMeasurements(folder)
+    other = choose(folder, tmp_path / "cache", measuring)
+    assert (other.speed_by_form, measuring.measured) == (choice.speed_by_form, [choice.form])
     assert other.agreement.answers == 5
 
 
@@ -181,30 +208,73 @@ def test_another_version_is_compared_and_not_timed_again(version, changed, tmp_p
 )
 def test_unreadable_cached_measurements_are_repeated(version, tmp_path, content):
     """A truncated or unknown file only costs another measurement."""
-    choose(version, tmp_path, RecordingLoader(version))
+    choose(version, tmp_path, RecordingMeasurements(version))
     for path in (tmp_path / "engine").iterdir():
         path.write_text(content, "utf-8")
-    loading = RecordingLoader(version)
-    choose(version, tmp_path, loading)
-    assert set(loading.loaded) == {INT8, INT8_WEIGHTS}
+    measuring = RecordingMeasurements(version)
+    choose(version, tmp_path, measuring)
+    assert set(measuring.measured) == {INT8, INT8_WEIGHTS}
 
 
 def test_a_cache_that_cannot_be_written_is_not_an_error(version, tmp_path):
     """The measurement is then repeated at each load."""
     (tmp_path / "cache").write_text("a file, not a folder", "utf-8")
-    assert choose(version, tmp_path / "cache", RecordingLoader(version)).agrees
+    assert choose(version, tmp_path / "cache", RecordingMeasurements(version)).agrees
 
 
 def test_another_processor_is_measured_again(version, tmp_path, monkeypatch):
     """Caches may be copied between machines, where other measurements apply. A cap counts as another processor."""
-    choose(version, tmp_path, RecordingLoader(version))
+    choose(version, tmp_path, RecordingMeasurements(version))
     before = machine_facts(1)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")  # read into the key here; this process's kernels stay
     assert machine_facts(1) != before
     assert {"processor", "flags", "openvino", "cores"} <= set(before)
-    loading = RecordingLoader(version)
-    choose(version, tmp_path, loading)
-    assert set(loading.loaded) == {INT8, INT8_WEIGHTS}
+    measuring = RecordingMeasurements(version)
+    choose(version, tmp_path, measuring)
+    assert set(measuring.measured) == {INT8, INT8_WEIGHTS}
+
+
+@pytest.mark.parametrize("signal_name", ["SIGSEGV", "SIGILL", "SIGABRT"])
+def test_a_form_that_ends_its_process_is_left_out(version, settings, tmp_path, signal_name):
+    """The other forms are measured and chosen; the crash is remembered, and reported."""
+    end = f"os.kill(os.getpid(), signal.{signal_name})"
+    crashing = FormProcessThatCrashes(version, settings, [INT8], end)
+    choice = choose(version, tmp_path / "engine", crashing)
+    assert (choice.form, choice.agrees, choice.crashing) == (INT8_WEIGHTS, True, (INT8,))
+    assert choice.as_fields()["crashing"] == [INT8]
+    assert set(choice.speed_by_form) == set(choice.agreement_by_form) == {INT8_WEIGHTS}
+    again = RecordingMeasurements(version)
+    assert choose(version, tmp_path / "engine", again) == choice
+    assert again.measured == []
+
+
+def test_a_form_that_crashes_when_it_is_compared_agrees_in_no_answer(version, settings, tmp_path):
+    """Another form is chosen, although it is slower."""
+    crashing = FormProcessThatCrashes(version, settings, [INT8])
+    crashing.speeds = lambda _: {
+        INT8: Speed(one_row_ms=1, eight_rows_ms=1), INT8_WEIGHTS: Speed(one_row_ms=2, eight_rows_ms=2)
+    }  # fmt: skip
+    choice = choose(version, tmp_path / "engine", crashing)
+    assert (choice.form, choice.agrees, choice.agreement_by_form[INT8].same_answers) == (INT8_WEIGHTS, True, 0)
+
+
+def test_if_every_form_crashes_the_error_names_them(version, settings, tmp_path):
+    crashing = FormProcessThatCrashes(version, settings, [INT8, INT8_WEIGHTS])
+    with pytest.raises(RuntimeError, match=r"crashes in every form \(int8, int8_weights\)"):
+        choose(version, tmp_path / "engine", crashing)
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [("os.kill(os.getpid(), signal.SIGKILL)", "failed with -9"), ("raise MemoryError('no memory')", "no memory")],
+)
+def test_a_process_that_ends_in_another_way_is_measured_again(version, settings, tmp_path, end, message):
+    """If the kernel ends it, memory is short: that says nothing about the form."""
+    with pytest.raises(RuntimeError, match=message):
+        choose(version, tmp_path / "engine", FormProcessThatCrashes(version, settings, [INT8], end))
+    assert set(choose(version, tmp_path / "engine", RecordingMeasurements(version)).speed_by_form) == {
+        INT8, INT8_WEIGHTS
+    }  # fmt: skip
 
 
 def test_a_version_that_disagrees_with_fp32_is_not_served(version, changed, settings):

@@ -8,8 +8,8 @@ from kogpt2_chat.artifact.forms import SHORT_FORMS, Speed
 from kogpt2_chat.artifact.tokenizer import load_tokenizer
 from kogpt2_chat.domain.chat.prompt import END_ID
 from kogpt2_chat.evaluation.answers import generate_answers
-from kogpt2_chat.inference import form_choice
 from kogpt2_chat.inference.engine_check import read_check
+from kogpt2_chat.inference.form_process import FormProcess
 from kogpt2_chat.inference.loading import load_served, make_engine
 from kogpt2_chat.inference.native.library import find_library
 from kogpt2_chat.inference.short_list import short_list
@@ -31,10 +31,10 @@ def version(learned, tmp_path_factory):
 def short_is_fastest(monkeypatch):
     """Time nothing: the forms with a short list are fastest."""
 
-    def measured(models):
-        return {form: Speed(one_row_ms=1 if form in SHORT_FORMS else 2, eight_rows_ms=2) for form in models}
+    def speeds(_, forms):
+        return {form: Speed(one_row_ms=1 if form in SHORT_FORMS else 2, eight_rows_ms=2) for form in forms}
 
-    monkeypatch.setattr(form_choice, "measure_speed", measured)
+    monkeypatch.setattr(FormProcess, "speeds", speeds)
 
 
 def test_the_list_has_the_learned_answers_and_the_first_entries(version, learned):

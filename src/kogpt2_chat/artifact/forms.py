@@ -75,12 +75,14 @@ class FormChoice:
         least_share: smallest share of same answers, from the gate's profile.
         speed_by_form: measured on this machine; empty if the version has only one form.
         agreement_by_form: of the forms that were compared; empty if the version has no prompts to compare on.
+        crashing: forms that end their process on this machine.
     """
 
     form: Form
     least_share: float
     speed_by_form: Mapping[Form, Speed] = field(default_factory=dict)
     agreement_by_form: Mapping[Form, Agreement] = field(default_factory=dict)
+    crashing: tuple[Form, ...] = ()
 
     @property
     def agreement(self) -> Agreement | None:
@@ -108,6 +110,7 @@ class FormChoice:
             },
             "least_share": self.least_share,
             "compared": bool(self.agreement_by_form),
+            "crashing": list(self.crashing),
         }
 
 

@@ -8,22 +8,19 @@ import hashlib
 import json
 import os
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import median
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import openvino as ov
 
 from kogpt2_chat.artifact.card import CHECK_FILE, ENGINE_FILES, WEIGHTS_FILE, ModelCard
 from kogpt2_chat.artifact.forms import SHORT_FORMS, Agreement, Form, FormChoice, Speed, choose
-from kogpt2_chat.inference.engine_check import compare, read_check
+from kogpt2_chat.inference.engine_check import read_check
 from kogpt2_chat.inference.native.library import can_compute, native_forms
 from kogpt2_chat.inference.paged import forms_of
-from kogpt2_chat.inference.pages import PagedNetwork, PageTable
 from kogpt2_chat.inference.uncertain import FILE as KNOWN_FILE
 from kogpt2_chat.machine.cores import library_threads, usable_cores
 from kogpt2_chat.machine.processor import CAP, processor_entries, processor_name
@@ -31,10 +28,17 @@ from kogpt2_chat.machine.processor import CAP, processor_entries, processor_name
 Facts = Mapping[str, object]
 Figure = TypeVar("Figure", Speed, Agreement)
 _FOLDER: Final = "engine"
-_BATCH_SIZES: Final = (1, 8)
-_PROMPT: Final = 12
-_WARM_UP, _ROUNDS = 2, 7
 _SHAPE: Final = ("n_layer", "n_head", "n_embd", "vocab_size", "n_positions")
+
+
+class Measurements(Protocol):
+    """Measures forms of one version. Each of both returns None for a form that ends its process."""
+
+    def speeds(self, forms: Sequence[Form]) -> Mapping[Form, Speed | None]:
+        """Time all forms in turn."""
+
+    def agreement(self, form: Form) -> Agreement | None:
+        """Compare a form's answers with those in fp32; called only if the version has answers to compare with."""
 
 
 def choose_form(
@@ -47,7 +51,7 @@ def choose_form(
     threads: int,
     least_share: float,
     cache: Path,
-    load: Callable[[Form], PagedNetwork],
+    measurements: Measurements,
 ) -> FormChoice:
     """Choose the form in which a version is served on this machine.
 
@@ -60,13 +64,14 @@ def choose_form(
         threads: from the settings; 0: all cores.
         least_share: smallest share of answers that must be the same as in fp32.
         cache: folder that all checkouts share.
-        load: returns the graph in a form; called only for forms that must be measured.
+        measurements: called only for figures that are not in the cache.
 
     Returns:
-        The choice. Its form agrees with fp32 unless no form does.
+        The choice. Its form agrees with fp32 unless no form does; one that crashes agrees in no answer.
 
     Raises:
         CheckpointCorrupt: a form cannot be loaded, or the version's prompts do not fit it.
+        RuntimeError: every form crashes on this machine.
     """
     if not can_compute(_config(folder)):
         native = None
@@ -79,7 +84,9 @@ def choose_form(
         content = {name: card.files.get(name, "") for name in (*ENGINE_FILES, WEIGHTS_FILE, CHECK_FILE)}
         listed = {"short list": [frequent, card.files[KNOWN_FILE]]} if form in SHORT_FORMS else {}
         entry = _entry(cache, "agreement", {"machine": _key(machine), "form": form, **listed, **content})
-        return _cached(entry, Agreement, [form], lambda: {form: compare(load(form), answers)})[form]
+        found = _cached(entry, Agreement, [form], lambda: {form: measurements.agreement(form)})[form]
+        tokens = sum(len(answer.tokens) for answer in answers)
+        return found or Agreement(answers=len(answers), same_answers=0, tokens=tokens, same_tokens=0)
 
     frequent = frequent if KNOWN_FILE in card.files else 0
     forms = available_forms(graph, native, short=frequent > 0)
@@ -90,8 +97,12 @@ def choose_form(
         )
     listed = {"short list": frequent} if frequent else {}
     entry = _entry(cache, "speed", {**machine, "shape": _shape(folder), **listed})
-    speeds = _cached(entry, Speed, forms, lambda: measure_speed({form: load(form) for form in forms}))
-    return choose(speeds, agreement, least_share)
+    speeds = _cached(entry, Speed, forms, lambda: measurements.speeds(forms))
+    usable = {form: speed for form, speed in speeds.items() if speed is not None}
+    if not usable:
+        raise RuntimeError(f"on this machine {folder} crashes in every form ({', '.join(forms)})")
+    crashing = tuple(form for form in forms if form not in usable)
+    return replace(choose(usable, agreement, least_share), crashing=crashing)
 
 
 def available_forms(graph: Path, native: Path | None, *, short: bool = False) -> tuple[Form, ...]:
@@ -108,36 +119,6 @@ def available_forms(graph: Path, native: Path | None, *, short: bool = False) ->
     if native is None:
         return forms_of(graph)
     return (*forms_of(graph), *native_forms(native), *(native_forms(native, short=True) if short else ()))
-
-
-def measure_speed(models: Mapping[Form, PagedNetwork]) -> dict[Form, Speed]:
-    """Time passes of each model in turn, so that a slow moment of the machine affects all of them.
-
-    Args:
-        models: must not be decoding at the same time.
-
-    Returns:
-        Median times by form.
-    """
-    taken_ms: dict[tuple[Form, int], list[float]] = {(form, count): [] for form in models for count in _BATCH_SIZES}
-    for count in _BATCH_SIZES:
-        tables = {form: [PageTable() for _ in range(count)] for form in models}
-        for form, model in models.items():
-            model.forward([(table, range(1, 1 + _PROMPT)) for table in tables[form]])
-        for number in range(_WARM_UP + _ROUNDS):
-            for form, model in models.items():
-                started = time.perf_counter()
-                model.forward([(table, [1]) for table in tables[form]])
-                if number >= _WARM_UP:
-                    taken_ms[form, count].append((time.perf_counter() - started) * 1000)
-        for form, model in models.items():
-            for table in tables[form]:
-                model.release(table)
-    one, eight = _BATCH_SIZES
-    return {
-        form: Speed(one_row_ms=median(taken_ms[form, one]), eight_rows_ms=median(taken_ms[form, eight]))
-        for form in models
-    }
 
 
 def machine_facts(threads: int) -> dict[str, object]:
@@ -172,22 +153,26 @@ def _entry(cache: Path, kind: str, facts: Facts) -> tuple[Path, Facts]:
 
 
 def _cached(
-    entry: tuple[Path, Facts], kind: type[Figure], names: Iterable[str], measure: Callable[[], Mapping[Any, Figure]]
-) -> Mapping[Any, Figure]:
+    entry: tuple[Path, Facts],
+    kind: type[Figure],
+    names: Iterable[str],
+    measure: Callable[[], Mapping[Any, Figure | None]],
+) -> Mapping[Any, Figure | None]:
     """Return the measurements of these names from the cache; measure and store them if they are not there."""
     path, facts = entry
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):  # missing, truncated or another format
         found = json.loads(path.read_text("utf-8"))
-        figures = {name: kind(**figure) for name, figure in ((name, found["figures"][name]) for name in names)}
+        stored = {name: found["figures"][name] for name in names}
+        figures = {name: None if figure is None else kind(**figure) for name, figure in stored.items()}
         if found["facts"] == facts and all(_is_plausible(figure) for figure in figures.values()):
             return figures
     measured = measure()
-    _write(path, {"facts": facts, "figures": {name: asdict(figure) for name, figure in measured.items()}})
+    _write(path, {"facts": facts, "figures": {name: figure and asdict(figure) for name, figure in measured.items()}})
     return measured
 
 
-def _is_plausible(figure: Speed | Agreement) -> bool:
-    return all(isinstance(value, int | float) and value >= 0 for value in asdict(figure).values())
+def _is_plausible(figure: Speed | Agreement | None) -> bool:
+    return figure is None or all(isinstance(value, int | float) and value >= 0 for value in asdict(figure).values())
 
 
 def _write(path: Path, content: Facts) -> None:

@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 from kogpt2_chat.artifact.card import ENGINE_FILES, ModelCard, verify_folder
@@ -18,6 +17,7 @@ from kogpt2_chat.inference.bot import LoadedModel
 from kogpt2_chat.inference.drafts import Drafts
 from kogpt2_chat.inference.engine import Engine
 from kogpt2_chat.inference.form_choice import choose_form
+from kogpt2_chat.inference.form_process import FormProcess
 from kogpt2_chat.inference.native.library import find_library
 from kogpt2_chat.inference.pages import PagedNetwork
 from kogpt2_chat.inference.short_list import short_list
@@ -159,18 +159,13 @@ def _load(
     side_by_side: bool,
 ) -> ServedBot:
     model = settings.model
-
-    library = find_library()
-
-    @cache
-    def load(form: Form) -> PagedNetwork:
-        return load_form(folder, graph, tokenizer, form, settings, side_by_side=side_by_side)
-
     choice = choose_form(
-        folder, graph, card, native=library, frequent=settings.serving.short_list, threads=settings.serving.threads,
-        cache=settings.cache_dir, load=load, least_share=profile_of(settings, small=card.small).engine_agreement,
+        folder, graph, card, native=find_library(), frequent=settings.serving.short_list,
+        threads=settings.serving.threads, cache=settings.cache_dir,
+        measurements=FormProcess(folder, graph, settings, side_by_side=side_by_side),
+        least_share=profile_of(settings, small=card.small).engine_agreement,
     )  # fmt: skip
-    network = load(choice.form)
+    network = load_form(folder, graph, tokenizer, choice.form, settings, side_by_side=side_by_side)
     if tokenizer.size > network.vocabulary:
         raise CheckpointCorrupt(f"{folder}: the tokenizer has {tokenizer.size} entries, the graph {network.vocabulary}")
     served = ServedBot(
