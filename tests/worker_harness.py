@@ -20,6 +20,13 @@ from serving.slot import LoadedVersion, Slots
 from serving.worker import Worker
 
 
+def died_during(path: Path, work: str, times: int = 1) -> CrashLog:
+    """Return the crash log of a worker whose predecessors died during this work."""
+    for _ in range(times):
+        CrashLog(path).begin([work])
+    return CrashLog(path)
+
+
 class WorkerHarness:
     """One worker with all its parts, on doubles.
 

@@ -36,7 +36,7 @@ from kogpt2_chat.testing.kafka import InMemoryTopics
 from kogpt2_chat.testing.registry import InMemoryRegistry
 from tests.dataset_rules import rules_with
 from tests.status_report import status_report
-from tests.worker_harness import WorkerHarness
+from tests.worker_harness import WorkerHarness, died_during
 
 TEXTS = safety_texts(Settings())
 CRISIS_TEXT = "그냥 없어지고 싶다"
@@ -130,7 +130,7 @@ def test_a_vetted_answer_has_priority(tmp_path, bot, state):
 def test_a_question_that_crashed_the_worker_gets_a_vetted_answer(tmp_path):
     """The model does not decode it, so it cannot crash the worker again."""
     harness = WorkerHarness(tmp_path)
-    harness.crash_path.write_text(json.dumps({"counts": {"bot_question-0-0": 9}}), encoding="utf-8")
+    harness.worker.crashes = died_during(harness.crash_path, "bot_question-0-0", times=9)
     harness.ask(legacy_text("n", "ChatbotA", CRISIS_TEXT))
     harness.drain()
     assert harness.texts() == [TEXTS.answer(CRISIS_TEXT, "ChatbotA", "suicide")]

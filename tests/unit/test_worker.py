@@ -29,7 +29,7 @@ from serving.crashes import CrashLog
 from serving.loop import IDLE_POLL_S, LAST_WAIT_S, MAX_BYTES_PER_TRANSACTION, RETRY_S
 from serving.slot import LoadedVersion
 from tests.simulated_kill import SimulatedKill
-from tests.worker_harness import WorkerHarness
+from tests.worker_harness import WorkerHarness, died_during
 
 
 def test_an_answer_has_the_topic_and_key_that_the_unity_client_expects(tmp_path):
@@ -549,6 +549,12 @@ def test_a_question_that_kills_the_worker_three_times_is_a_dead_letter(tmp_path)
     assert CrashLog(harness.crash_path).count("bot_question-0-0") == 0
 
 
+def in_progress(path):
+    """Return the work that the newer one of both files lists."""
+    states = [json.loads(file.read_text()) for file in (path, path.with_name("crashes.2.json"))]
+    return max(states, key=lambda state: state["number"])["in_flight"]
+
+
 def test_questions_that_are_dropped_at_the_end_are_not_suspects(tmp_path):
     """After SIGTERM there was no time to finish them. Nothing is published."""
     harness = WorkerHarness(tmp_path, steps=5)
@@ -565,8 +571,7 @@ def test_questions_that_are_dropped_at_the_end_are_not_suspects(tmp_path):
 def test_a_suspect_is_decoded_alone(tmp_path):
     """So only the question that crashes the worker keeps its count."""
     harness = WorkerHarness(tmp_path, steps=2)
-    harness.crash_path.write_text(json.dumps({"counts": {}, "in_flight": ["bot_question-0-1"]}))
-    harness.worker.crashes = CrashLog(harness.crash_path)
+    harness.worker.crashes = died_during(harness.crash_path, "bot_question-0-1")
     harness.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(3)))
     in_flight = []
     harness.worker.on_step = lambda step: in_flight.append(harness.engine.in_flight) if step == "decoding" else None
@@ -579,20 +584,18 @@ def test_a_suspect_is_decoded_alone(tmp_path):
 def test_questions_that_wait_for_a_suspect_do_not_become_suspects(tmp_path):
     """They were read without a crash, and may wait while the worker is killed several times."""
     harness = WorkerHarness(tmp_path, steps=5)
-    harness.crash_path.write_text(json.dumps({"counts": {}, "in_flight": ["bot_question-0-0"]}))
-    harness.worker.crashes = CrashLog(harness.crash_path)
+    harness.worker.crashes = died_during(harness.crash_path, "bot_question-0-0")
     for _ in range(2):
         harness.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(2)))
         harness.drain(1)
-        assert json.loads(harness.crash_path.read_text())["in_flight"] == ["bot_question-0-0"]
+        assert in_progress(harness.crash_path) == ["bot_question-0-0"]
 
 
 def test_no_suspect_is_decoded_during_a_transaction(tmp_path):
     """Otherwise a crash during the transaction would count for the suspect, which would become a dead letter."""
     harness = WorkerHarness(tmp_path, steps=4)
     executor = harness.loop.publisher = HeldExecutor()
-    harness.crash_path.write_text(json.dumps({"counts": {}, "in_flight": ["bot_question-0-1"]}))
-    harness.worker.crashes = CrashLog(harness.crash_path)
+    harness.worker.crashes = died_during(harness.crash_path, "bot_question-0-1")
     harness.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(2)))
     harness.drain()
     assert (len(executor.held), harness.engine.in_flight) == (1, 0), "the suspect waits for the transaction"
@@ -610,8 +613,7 @@ def test_no_suspect_is_decoded_during_a_transaction(tmp_path):
 def with_a_waiting_question(folder: Path) -> WorkerHarness:
     """Return a worker that decodes one question, a suspect, while a second one waits for it."""
     harness = WorkerHarness(folder, steps=3)
-    harness.crash_path.write_text(json.dumps({"counts": {}, "in_flight": ["bot_question-0-0"]}))
-    harness.worker.crashes = CrashLog(harness.crash_path)
+    harness.worker.crashes = died_during(harness.crash_path, "bot_question-0-0")
     harness.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(2)))
     harness.drain(1)
     return harness
@@ -653,8 +655,49 @@ def test_a_damaged_crash_file_resets_the_counts(tmp_path):
     """It must not prevent the start of a worker."""
     path = tmp_path / "crashes.json"
     for content in ("", "{", "[]", '{"counts": 3, "in_flight": 1}', '{"counts": {"a": "x"}}'):
-        path.write_text(content)
+        for damaged in (path, tmp_path / "crashes.2.json"):
+            damaged.write_text(content)
         assert CrashLog(path).count("a") == 0
+
+
+def test_the_crash_file_of_an_earlier_release_is_read(tmp_path):
+    path = tmp_path / "crashes.json"
+    path.write_text('{"counts": {"a": 1}, "in_flight": ["a", "b"]}')
+    for _ in range(2):  # it is read once, and then numbered
+        log = CrashLog(path)
+        assert (log.count("a"), log.count("b"), log.suspects) == (2, 1, 2)
+
+
+@pytest.mark.parametrize("written", [0, 1, 40, 0.5, -1])
+def test_a_worker_that_dies_while_it_writes_the_crash_file_loses_nothing(tmp_path, written):
+    """The other file has the work that was in progress before; the new work had not begun."""
+    path = tmp_path / "crashes.json"
+    log = CrashLog(path)
+    log.begin(["old"])
+    files = [path, tmp_path / "crashes.2.json"]
+    before = [file.read_bytes() for file in files]
+    log.begin(["new", "newer"])
+    [changed] = [file for file, content in zip(files, before, strict=True) if file.read_bytes() != content]
+    new, old = changed.read_bytes(), before[files.index(changed)]
+    cut = int(written * len(new)) if isinstance(written, float) else written % len(new)
+    changed.write_bytes(new[:cut] + old[cut:])
+    log = CrashLog(path)
+    assert (log.count("old"), log.suspects) == (1, 1)
+
+
+def test_the_crash_file_is_overwritten_and_does_not_grow_with_each_step(tmp_path):
+    """Replacing or truncating it would wait for the disk."""
+    path = tmp_path / "crashes.json"
+    log, many = CrashLog(path), [f"bot_question-0-{number}" for number in range(20)]
+    log.begin(many)
+    log.begin(many[::-1])
+    files = [path, tmp_path / "crashes.2.json"]
+    before = [(file.stat().st_ino, file.stat().st_size) for file in files]
+    for number in range(50):
+        log.begin(many[: number % 20])
+    assert [file.stat().st_ino for file in files] == [inode for inode, _ in before]
+    assert all(size <= file.stat().st_size <= size + 10 for file, (_, size) in zip(files, before, strict=True))
+    assert in_progress(path) == many[: 49 % 20]
 
 
 def test_an_absurd_record_timestamp_is_ignored(tmp_path):
@@ -885,13 +928,16 @@ def test_questions_are_answered_if_the_crash_file_cannot_be_written(tmp_path):
     messages = []
     harness = WorkerHarness(tmp_path / "home")
     harness.worker.crashes = CrashLog(tmp_path / "full" / "crashes.json", messages.append)
-    (tmp_path / "full" / "crashes.new").mkdir()  # even root cannot write a file with the name of a folder
+    for file in (tmp_path / "full").iterdir():
+        file.unlink()
+        file.mkdir()  # even root cannot write a file with the name of a folder
     harness.ask(*(legacy_text("n", "ChatbotA", "안녕?") for _ in range(3)))
     harness.drain()
     assert len(harness.texts()) == 3
     assert "cannot be written" in messages[-1]
-    (tmp_path / "full" / "crashes.new").rmdir()
+    for folder in (tmp_path / "full").iterdir():
+        folder.rmdir()
     harness.ask(legacy_text("n", "ChatbotA", "안녕?"))
     harness.drain()
     assert messages[-1] == ""
-    assert json.loads((tmp_path / "full" / "crashes.json").read_text())["in_flight"] == []
+    assert in_progress(tmp_path / "full" / "crashes.json") == []
