@@ -55,6 +55,17 @@ def test_the_port_offset_shifts_every_port(settings: Settings, folders: Folders)
     assert [port + 200 for port in ports] == others
 
 
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("ONEDNN_MAX_CPU_ISA", True), ("ATEN_CPU_CAPABILITY", True), ("MKL_ENABLE_INSTRUCTIONS", True),
+     ("OMP_NUM_THREADS", True), ("PYTHONPATH", False), ("SPARK_HOME", False)],
+)  # fmt: skip
+def test_servers_inherit_limits_of_the_processor_and_not_all_of_the_environment(monkeypatch, name, kept) -> None:
+    """Whoever limits the instruction set limits it for the worker and for trainings too."""
+    monkeypatch.setenv(name, "x")
+    assert (clean_environment().get(name) == "x") == kept
+
+
 def test_kafka_listens_only_on_the_configured_host(settings: Settings, folders: Folders) -> None:
     """Broker and controller bind to the stack's host, and topics are not created automatically."""
     text = server_properties(settings, folders.data("kafka"))

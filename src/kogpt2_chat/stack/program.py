@@ -26,7 +26,8 @@ _KEPT: Final = (
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
 )
-_KEPT_PREFIXES: Final = ("HF_", "OPENBLAS_", "OMP_", "MKL_")
+_KEPT_PREFIXES: Final = ("HF_", "OPENBLAS_", "OMP_", "MKL_", "ATEN_", "ONEDNN_")
+"""The last three also limit the instruction set: of the libraries that train, and of the serving engine."""
 _UTF8: Final = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 """Set regardless of the caller's locale: a JVM in the locale C or CP949 cannot open a file with a Korean name."""
 _PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy")
