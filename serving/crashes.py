@@ -1,15 +1,15 @@
 """Count the work during which the process died, in local files.
 
 Two kinds of work are counted: reading a record (:func:`reading`), and decoding a question, which is identified by its
-turn id. The file always lists all work in progress. What it lists at the next start was in progress when the process
+turn id. The files always list all work in progress. What they list at the next start was in progress when the process
 died, or had just ended. The worker then reads or decodes these suspects one by one, so that only the one that kills
 the process keeps its count.
 
-The file is written before each step that begins other work. So it is overwritten, never replaced or truncated: ext4
-then flushes it to the disk (its option ``auto_da_alloc``), which takes up to a quarter of a second. Two files take
-turns; if the process dies while it writes one, the other has the state before.
+They are written whenever the work in progress changes, so they are overwritten in place. After a file is replaced or
+truncated, ext4 flushes it to the disk (option ``auto_da_alloc``), which takes up to a quarter of a second. Two files
+take turns: if the process dies while it writes one, the other has the state before.
 
-If the disk is full, crashes are not counted, but questions are still answered.
+If a file cannot be written, crashes are not counted, but questions are still answered.
 """
 
 import json
@@ -45,8 +45,7 @@ class CrashLog:
         self._count_by_work = dict(list(self._count_by_work.items())[-_MOST_KEPT:])
         self._in_flight: list[str] | None = None
         """The work that the files list; None if unknown."""
-        for _ in self._paths:  # both, so that later writes need no more space on the disk
-            self._write(())
+        self._begin_nothing()
 
     def count(self, work: str) -> int:
         """Return how often the process has died during this work."""
@@ -59,13 +58,22 @@ class CrashLog:
 
     def begin(self, works: Sequence[str]) -> None:
         """Record that exactly this work is in progress now."""
-        if list(works) != self._in_flight:
+        if list(works) == self._in_flight:
+            return
+        if works:
             self._write(works)
+        else:
+            self._begin_nothing()
 
     def survived(self, works: Sequence[str]) -> None:
         """Clear the count of work that has ended. This is written with the next :meth:`begin`."""
         for work in works:
             self._count_by_work.pop(work, None)
+
+    def _begin_nothing(self) -> None:
+        """Write both files: an earlier release reads only the first. Later writes then usually need no more space."""
+        for _ in self._paths:
+            self._write(())
 
     def _write(self, in_flight: Sequence[str]) -> None:
         number = self._number + 1
@@ -98,17 +106,19 @@ def _overwrite(path: Path, content: bytes) -> None:
 def _read(paths: Iterable[Path]) -> tuple[int, list[str], dict[str, int]]:
     """Return number, work in progress and counts of the newest whole file; nothing if all are missing or damaged.
 
-    The one file of earlier releases has no number, and counts as number 0.
+    A file without a number is from an earlier release, which ran last: this one numbers both files at its start.
     """
     found: tuple[int, list[str], dict[str, int]] = (0, [], {})
     for path in paths:
         try:
             body = json.loads(path.read_text(encoding="utf-8"))
-            number = int(body.get("number", 0))
+            number, is_numbered = int(body.get("number", 0)), "number" in body
             counts = {str(work): int(count) for work, count in body["counts"].items()}
             in_flight = [str(work) for work in body["in_flight"]]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
             continue
-        if number == body.get("end", 0) and number >= found[0]:
+        if not is_numbered:
+            return 0, in_flight, counts
+        if number == body.get("end") and number >= found[0]:
             found = number, in_flight, counts
     return found

@@ -109,8 +109,9 @@ class Loop:
         self._finish(self.monotonic() + finish_s)
 
     def run_once(self) -> None:
-        """Poll, decode one step, collect a finished transaction, start the next one."""
+        """Collect a finished transaction, poll, decode one step, start the next transaction."""
         self._beat()
+        self._collect_publication()
         if self._is_recovered or self._recover():
             self._poll_and_admit()
             self._step_and_publish()
@@ -177,10 +178,11 @@ class Loop:
         step has finished need not wait for another one.
 
         A suspect of earlier crashes is decoded only while nothing is published: otherwise either could be the cause of
-        the next crash.
+        the next crash. So that it gets its turn, the transaction is then collected before the next step only.
         """
         self.worker.step(may_try_suspects=self._publication is None)
-        self._collect_publication()
+        if not self.worker.is_next_a_suspect:
+            self._collect_publication()
         if self._publication is None and self._is_recovered and not self.worker.is_trying_a_suspect:
             batch = self.worker.tracker.take(MAX_REPLIES_PER_TRANSACTION, MAX_BYTES_PER_TRANSACTION)
             if batch.requests:
@@ -258,6 +260,7 @@ class Loop:
         tracker = self.worker.tracker
         while (len(tracker) or self._publication) and self.monotonic() < deadline:
             self._beat()
+            self._collect_publication()
             if not self._is_recovered:
                 break
             self._step_and_publish()

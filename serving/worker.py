@@ -81,6 +81,12 @@ class Worker:
         """Whether a suspect of earlier crashes is being decoded, so that nothing else may run."""
         return self._decodes_suspect and bool(self.tracker.decoding)
 
+    @property
+    def is_next_a_suspect(self) -> bool:
+        """Whether the question that is decoded next is a suspect of earlier crashes."""
+        waiting = self.tracker.waiting
+        return bool(waiting) and self.crashes.count(waiting[0].turn_id) > 0
+
     def admit(self, records: Sequence[Record]) -> None:
         """Read questions. Those that need no decoding get their reply at once: a vetted answer or a dead letter.
 
@@ -185,7 +191,7 @@ class Worker:
         """
         taken: list[Request] = []
         while self.tracker.waiting:
-            is_suspect = self.crashes.count(self.tracker.waiting[0].turn_id) > 0
+            is_suspect = self.is_next_a_suspect
             if (is_suspect or self._decodes_suspect) and (self.tracker.decoding or taken):
                 break
             if is_suspect and not may_try_suspects:

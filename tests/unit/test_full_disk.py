@@ -93,6 +93,10 @@ def test_a_worker_survives_a_full_disk(disk: Path, tmp_path: Path) -> None:
     assert worker.answer() == "안녕?"
     worker.pause(0)
     assert worker.report().detail == "", "the crash log needs no more space"
+    worker.harness.worker.crashes.begin([f"bot_question-0-{number}" for number in range(400)])
+    worker.pause(0)
+    assert "No space left" in worker.report().detail
+    assert worker.answer() == "안녕?"
     worker.publish("ChatbotB", None, 1, muted=True)
     worker.publish(BOT, big, 2)
     worker.pause(0.2)

@@ -610,6 +610,29 @@ def test_no_suspect_is_decoded_during_a_transaction(tmp_path):
     assert (len(harness.texts()), len(harness.dead())) == (2, 1)
 
 
+def test_a_suspect_gets_its_turn_although_there_is_always_something_to_publish(tmp_path, monkeypatch):
+    """Each transaction ends during a step, when the next reply is ready."""
+    harness = WorkerHarness(tmp_path)
+    executor = harness.loop.publisher = HeldExecutor()
+    harness.worker.crashes = died_during(harness.crash_path, "bot_question-0-0")
+    harness.ask("헛소리", partition=1)
+    harness.drain(1)
+    harness.ask("헛소리", partition=1)
+    harness.ask(legacy_text("n", "ChatbotA", "안녕?"))
+    step = harness.worker.step
+
+    def step_with_the_end_of_a_transaction(**options):
+        step(**options)
+        harness.ask("헛소리", partition=1)
+        if executor.held:
+            executor.release()
+
+    monkeypatch.setattr(harness.worker, "step", step_with_the_end_of_a_transaction)
+    harness.drain(6)
+    assert harness.worker.crashes.count("bot_question-0-0") == 0
+    assert len(harness.texts()) == 1
+
+
 def with_a_waiting_question(folder: Path) -> WorkerHarness:
     """Return a worker that decodes one question, a suspect, while a second one waits for it."""
     harness = WorkerHarness(folder, steps=3)
@@ -654,7 +677,14 @@ def test_questions_in_flight_finish_on_their_versions_while_others_start_on_the_
 def test_a_damaged_crash_file_resets_the_counts(tmp_path):
     """It must not prevent the start of a worker."""
     path = tmp_path / "crashes.json"
-    for content in ("", "{", "[]", '{"counts": 3, "in_flight": 1}', '{"counts": {"a": "x"}}'):
+    for content in (
+        "",
+        "{",
+        "[]",
+        '{"number": 1e400, "counts": {}, "in_flight": []}',
+        '{"counts": 3, "in_flight": 1}',
+        '{"counts": {"a": "x"}}',
+    ):
         for damaged in (path, tmp_path / "crashes.2.json"):
             damaged.write_text(content)
         assert CrashLog(path).count("a") == 0
@@ -668,18 +698,44 @@ def test_the_crash_file_of_an_earlier_release_is_read(tmp_path):
         assert (log.count("a"), log.count("b"), log.suspects) == (2, 1, 2)
 
 
+def test_the_crash_file_of_an_earlier_release_that_ran_in_between_is_the_newest(tmp_path):
+    """Whoever goes back one release and returns has both files; the earlier release knows and writes only the first."""
+    path = tmp_path / "crashes.json"
+    log = CrashLog(path)
+    for number in range(5):
+        log.begin([f"b{number}"])
+    path.write_text('{"counts": {"a": 2}, "in_flight": ["a"]}')
+    log = CrashLog(path)
+    assert (log.count("a"), log.suspects) == (3, 1)
+    assert CrashLog(path).count("a") == 3
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_the_first_crash_file_alone_says_that_nothing_is_in_progress(tmp_path, steps):
+    """An earlier release reads only that one."""
+    path = tmp_path / "crashes.json"
+    log = CrashLog(path)
+    for number in range(steps):
+        log.begin([f"b{number}"])
+    log.begin([])
+    assert json.loads(path.read_text())["in_flight"] == []
+
+
+@pytest.mark.parametrize("works", [["new", "newer"], ["n"]])
 @pytest.mark.parametrize("written", [0, 1, 40, 0.5, -1])
-def test_a_worker_that_dies_while_it_writes_the_crash_file_loses_nothing(tmp_path, written):
+def test_a_worker_that_dies_while_it_writes_the_crash_file_loses_nothing(tmp_path, written, works):
     """The other file has the work that was in progress before; the new work had not begun."""
     path = tmp_path / "crashes.json"
     log = CrashLog(path)
+    log.begin(["long ago", "and more of it"])
     log.begin(["old"])
     files = [path, tmp_path / "crashes.2.json"]
     before = [file.read_bytes() for file in files]
-    log.begin(["new", "newer"])
+    log.begin(works)
     [changed] = [file for file, content in zip(files, before, strict=True) if file.read_bytes() != content]
     new, old = changed.read_bytes(), before[files.index(changed)]
-    cut = int(written * len(new)) if isinstance(written, float) else written % len(new)
+    whole = len(new.rstrip())
+    cut = int(written * whole) if isinstance(written, float) else written % whole
     changed.write_bytes(new[:cut] + old[cut:])
     log = CrashLog(path)
     assert (log.count("old"), log.suspects) == (1, 1)
