@@ -1,18 +1,22 @@
 """The forms of one version, and the choice between them by measurements on this machine."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
+import time
 
 import numpy as np
 import openvino as ov
+import psutil
 import pytest
 
 from kogpt2_chat.artifact.card import CARD_FILE, CHECK_FILE, file_sha256, read_card
 from kogpt2_chat.artifact.forms import INT8, INT8_WEIGHTS, NATIVE_INT8, Speed
 from kogpt2_chat.artifact.tokenizer import load_tokenizer
 from kogpt2_chat.domain.chat.prompt import END_ID
-from kogpt2_chat.errors import CheckpointCorrupt, GateRefused
+from kogpt2_chat.errors import CheckpointCorrupt, GateRefused, Unavailable
 from kogpt2_chat.evaluation.answers import generate_answers
 from kogpt2_chat.evaluation.export import reference_answers
 from kogpt2_chat.inference.engine_check import PROMPTS, CheckedAnswer, compare, read_check
@@ -26,6 +30,8 @@ from kogpt2_chat.inference.paged import PagedModel, forms_of
 from kogpt2_chat.inference.pages import PageTable
 from kogpt2_chat.network.checkpoint import load_checkpoint
 from kogpt2_chat.network.load import LoadedBot
+from kogpt2_chat.settings import CHECKOUT
+from tests.loop import wait_until
 
 pytestmark = pytest.mark.capped_openvino
 LIBRARY = find_library()
@@ -128,11 +134,11 @@ def test_the_forms_multiply_differently(version):
 
 
 def test_without_ranges_a_graph_has_one_form(learned, tmp_path, settings):
-    """Speed is not measured if there is no other engine, but the prompts are still compared."""
+    """It is measured like several."""
     folder = learned.write(tmp_path / "1", ranges=False)
     assert forms_of(folder / "engine.xml") == (INT8_WEIGHTS,)
     choice = choose(folder, tmp_path / "cache", RecordingMeasurements(folder))
-    assert (choice.form, choice.agrees, dict(choice.speed_by_form)) == (INT8_WEIGHTS, True, {})
+    assert (choice.form, choice.agrees, set(choice.speed_by_form)) == (INT8_WEIGHTS, True, {INT8_WEIGHTS})
     assert choice.agreement.same_answers == 6
 
 
@@ -248,29 +254,85 @@ def test_a_form_that_ends_its_process_is_left_out(version, settings, tmp_path, s
     assert again.measured == []
 
 
-def test_a_form_that_crashes_when_it_is_compared_agrees_in_no_answer(version, settings, tmp_path):
+def test_a_form_that_crashes_when_it_is_compared_is_left_out(version, settings, tmp_path):
     """Another form is chosen, although it is slower."""
     crashing = FormProcessThatCrashes(version, settings, [INT8])
     crashing.speeds = lambda _: {
         INT8: Speed(one_row_ms=1, eight_rows_ms=1), INT8_WEIGHTS: Speed(one_row_ms=2, eight_rows_ms=2)
     }  # fmt: skip
     choice = choose(version, tmp_path / "engine", crashing)
-    assert (choice.form, choice.agrees, choice.agreement_by_form[INT8].same_answers) == (INT8_WEIGHTS, True, 0)
+    assert (choice.form, choice.agrees, choice.crashing) == (INT8_WEIGHTS, True, (INT8,))
+    assert set(choice.agreement_by_form) == {INT8_WEIGHTS}
+
+
+def test_a_crash_is_measured_again_after_a_day(version, settings, tmp_path):
+    """Memory may have been short."""
+    choose(version, tmp_path / "engine", FormProcessThatCrashes(version, settings, [INT8]))
+    long_ago = time.time() - 25 * 3600
+    for path in (tmp_path / "engine" / "engine").iterdir():
+        os.utime(path, (long_ago, long_ago))
+    again = RecordingMeasurements(version)
+    choice = choose(version, tmp_path / "engine", again)
+    assert (set(again.measured), choice.crashing) == ({INT8, INT8_WEIGHTS}, ())
+
+
+@pytest.mark.parametrize("prompts", [True, False])
+def test_a_form_that_crashes_is_not_used_even_if_it_is_the_only_one(learned, settings, tmp_path, prompts):
+    folder = learned.write(tmp_path / "1", ranges=False, prompts=prompts)
+    assert forms_of(folder / "engine.xml") == (INT8_WEIGHTS,)
+    with pytest.raises(GateRefused, match=r"crashes in every form \(int8_weights\)"):
+        choose(folder, tmp_path / "engine", FormProcessThatCrashes(folder, settings, [INT8_WEIGHTS]))
+
+
+def test_a_form_that_disagrees_is_chosen_before_one_that_crashes(version, settings, tmp_path):
+    """Then the gate has a form to measure, and refuses."""
+    crashing = FormProcessThatCrashes(version, settings, [INT8])
+    crashing.speeds = lambda _: {
+        INT8: Speed(one_row_ms=1, eight_rows_ms=1), INT8_WEIGHTS: Speed(one_row_ms=2, eight_rows_ms=2)
+    }  # fmt: skip
+    choice = choose(version, tmp_path / "engine", crashing, least_share=1.1)
+    assert (choice.form, choice.agrees, choice.crashing) == (INT8_WEIGHTS, False, (INT8,))
+
+
+def is_running(process_id):
+    try:
+        return psutil.Process(process_id).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_the_measuring_process_ends_with_its_parent(version, settings, tmp_path):
+    """The successor of a worker that was killed must not measure beside it."""
+    mark = tmp_path / "pid"
+    child = f"open({str(mark)!r}, 'w').write(str(os.getpid())), __import__('time').sleep(600)"
+    parent = f"""
+from pathlib import Path
+from kogpt2_chat.settings import Settings
+from tests.model.test_form_choice import FormProcessThatCrashes
+FormProcessThatCrashes(Path({str(version)!r}), Settings(), ["int8"], {child!r}).speeds(["int8"])
+"""
+    process = subprocess.Popen([sys.executable, "-c", parent], cwd=CHECKOUT)
+    wait_until(lambda: mark.exists() and mark.read_text() != "", 60, lambda: "no measuring process was started")
+    child_id = int(mark.read_text())
+    assert is_running(child_id)
+    process.kill()
+    process.wait()
+    wait_until(lambda: not is_running(child_id), 20, lambda: f"process {child_id} goes on")
 
 
 def test_if_every_form_crashes_the_error_names_them(version, settings, tmp_path):
     crashing = FormProcessThatCrashes(version, settings, [INT8, INT8_WEIGHTS])
-    with pytest.raises(RuntimeError, match=r"crashes in every form \(int8, int8_weights\)"):
+    with pytest.raises(GateRefused, match=r"crashes in every form \(int8, int8_weights\)"):
         choose(version, tmp_path / "engine", crashing)
 
 
 @pytest.mark.parametrize(
     ("end", "message"),
-    [("os.kill(os.getpid(), signal.SIGKILL)", "failed with -9"), ("raise MemoryError('no memory')", "no memory")],
+    [("os.kill(os.getpid(), signal.SIGKILL)", "ended with -9: is there enough"), ("raise MemoryError('none')", "none")],
 )
 def test_a_process_that_ends_in_another_way_is_measured_again(version, settings, tmp_path, end, message):
     """If the kernel ends it, memory is short: that says nothing about the form."""
-    with pytest.raises(RuntimeError, match=message):
+    with pytest.raises(Unavailable, match=message):
         choose(version, tmp_path / "engine", FormProcessThatCrashes(version, settings, [INT8], end))
     assert set(choose(version, tmp_path / "engine", RecordingMeasurements(version)).speed_by_form) == {
         INT8, INT8_WEIGHTS

@@ -73,7 +73,7 @@ class FormChoice:
     Attributes:
         form: the chosen form.
         least_share: smallest share of same answers, from the gate's profile.
-        speed_by_form: measured on this machine; empty if the version has only one form.
+        speed_by_form: measured on this machine.
         agreement_by_form: of the forms that were compared; empty if the version has no prompts to compare on.
         crashing: forms that end their process on this machine.
     """

@@ -1,13 +1,15 @@
 """Measure which form of a version's graph serves best on this machine, once per kind of processor and model.
 
 The measurements are stored as JSON below ``engine/`` in the cache: speed by machine and size of the model, agreement
-by machine, version and form. If a file cannot be read or written, the measurement is repeated.
+by machine, version and form. If a file cannot be read or written, the measurement is repeated. It is also repeated if a
+form has crashed more than a day ago: the reason may have been short memory.
 """
 
 import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -18,6 +20,7 @@ import openvino as ov
 
 from kogpt2_chat.artifact.card import CHECK_FILE, ENGINE_FILES, WEIGHTS_FILE, ModelCard
 from kogpt2_chat.artifact.forms import SHORT_FORMS, Agreement, Form, FormChoice, Speed, choose
+from kogpt2_chat.errors import GateRefused
 from kogpt2_chat.inference.engine_check import read_check
 from kogpt2_chat.inference.native.library import can_compute, native_forms
 from kogpt2_chat.inference.paged import forms_of
@@ -28,11 +31,12 @@ from kogpt2_chat.machine.processor import CAP, processor_entries, processor_name
 Facts = Mapping[str, object]
 Figure = TypeVar("Figure", Speed, Agreement)
 _FOLDER: Final = "engine"
+_CRASH_KEPT_S: Final = 24 * 3600
 _SHAPE: Final = ("n_layer", "n_head", "n_embd", "vocab_size", "n_positions")
 
 
 class Measurements(Protocol):
-    """Measures forms of one version. Each of both returns None for a form that ends its process."""
+    """Measures forms of one version. Both methods give None for a form that ends its process."""
 
     def speeds(self, forms: Sequence[Form]) -> Mapping[Form, Speed | None]:
         """Time all forms in turn."""
@@ -67,16 +71,24 @@ def choose_form(
         measurements: called only for figures that are not in the cache.
 
     Returns:
-        The choice. Its form agrees with fp32 unless no form does; one that crashes agrees in no answer.
+        The choice. Its form agrees with fp32 unless no form does, and never crashes.
 
     Raises:
         CheckpointCorrupt: a form cannot be loaded, or the version's prompts do not fit it.
-        RuntimeError: every form crashes on this machine.
+        GateRefused: every form crashes on this machine.
+        Unavailable: the measurement failed in another way.
     """
     if not can_compute(_config(folder)):
         native = None
     machine = machine_facts(threads) | {"native": native.name if native else ""}
     answers = read_check(folder)
+    frequent = frequent if KNOWN_FILE in card.files else 0
+    forms = available_forms(graph, native, short=frequent > 0)
+    listed = {"short list": frequent} if frequent else {}
+    entry = _entry(cache, "speed", {**machine, "shape": _shape(folder), **listed})
+    speeds = _cached(entry, Speed, forms, lambda: measurements.speeds(forms))
+    usable = {form: speed for form, speed in speeds.items() if speed is not None}
+    crashing = [form for form in forms if form not in usable]
 
     def agreement(form: Form) -> Agreement | None:
         if not answers:
@@ -85,24 +97,17 @@ def choose_form(
         listed = {"short list": [frequent, card.files[KNOWN_FILE]]} if form in SHORT_FORMS else {}
         entry = _entry(cache, "agreement", {"machine": _key(machine), "form": form, **listed, **content})
         found = _cached(entry, Agreement, [form], lambda: {form: measurements.agreement(form)})[form]
-        tokens = sum(len(answer.tokens) for answer in answers)
-        return found or Agreement(answers=len(answers), same_answers=0, tokens=tokens, same_tokens=0)
+        if found is None:
+            crashing.append(form)
+        return found or Agreement(answers=len(answers), same_answers=0, tokens=0, same_tokens=0)
 
-    frequent = frequent if KNOWN_FILE in card.files else 0
-    forms = available_forms(graph, native, short=frequent > 0)
-    if len(forms) == 1:
-        found = agreement(forms[0])
-        return FormChoice(
-            form=forms[0], least_share=least_share, agreement_by_form={forms[0]: found} if found is not None else {}
-        )
-    listed = {"short list": frequent} if frequent else {}
-    entry = _entry(cache, "speed", {**machine, "shape": _shape(folder), **listed})
-    speeds = _cached(entry, Speed, forms, lambda: measurements.speeds(forms))
-    usable = {form: speed for form, speed in speeds.items() if speed is not None}
-    if not usable:
-        raise RuntimeError(f"on this machine {folder} crashes in every form ({', '.join(forms)})")
-    crashing = tuple(form for form in forms if form not in usable)
-    return replace(choose(usable, agreement, least_share), crashing=crashing)
+    while usable:
+        choice = choose(usable, agreement, least_share)
+        if choice.form not in crashing:
+            compared = {form: found for form, found in choice.agreement_by_form.items() if form not in crashing}
+            return replace(choice, agreement_by_form=compared, crashing=tuple(crashing))
+        usable = {form: speed for form, speed in usable.items() if form not in crashing}
+    raise GateRefused(f"on this machine {folder} crashes in every form ({', '.join(forms)}): keep the previous version")
 
 
 def available_forms(graph: Path, native: Path | None, *, short: bool = False) -> tuple[Form, ...]:
@@ -164,7 +169,8 @@ def _cached(
         found = json.loads(path.read_text("utf-8"))
         stored = {name: found["figures"][name] for name in names}
         figures = {name: None if figure is None else kind(**figure) for name, figure in stored.items()}
-        if found["facts"] == facts and all(_is_plausible(figure) for figure in figures.values()):
+        is_old = None in figures.values() and time.time() - path.stat().st_mtime > _CRASH_KEPT_S
+        if found["facts"] == facts and all(_is_plausible(figure) for figure in figures.values()) and not is_old:
             return figures
     measured = measure()
     _write(path, {"facts": facts, "figures": {name: figure and asdict(figure) for name, figure in measured.items()}})

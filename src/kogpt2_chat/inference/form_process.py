@@ -1,10 +1,11 @@
 """Measure the forms of a version in another process.
 
-On some processors a library crashes in a form: the worker must not end with it, and a candidate's gate neither. The
-memory that the other forms need is also free again afterwards.
+On some processors a library crashes in a form: neither a worker nor a candidate's gate may end with it. The memory that
+the other forms need is also free again afterwards.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,30 +17,34 @@ from typing import Any, Final
 import structlog
 
 from kogpt2_chat.artifact.forms import Agreement, Form, Speed
-from kogpt2_chat.errors import CheckpointCorrupt
+from kogpt2_chat.errors import CheckpointCorrupt, Unavailable
 from kogpt2_chat.settings import Settings
 
 SPEED, AGREEMENT = "speed", "agreement"
 _TIMEOUT_S: Final = 600
-_CRASHES: Final = (signal.SIGSEGV, signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE)
+_CRASHES: Final = (
+    signal.SIGSEGV, signal.SIGILL, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGTRAP, signal.SIGSYS,
+)  # fmt: skip
 """How a library ends a process. SIGKILL is not among them: that is the kernel when memory is short, or a person."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Order:
     """What to measure.
 
     Attributes:
+        parent: id of the process that waits for the figures.
         kind: ``speed``: of all forms in turn; ``agreement``: of the first form.
         folder: the version's files.
         graph: its graph, which may be elsewhere.
         forms: at least one.
         side_by_side: load them to run concurrently with other bots' models, as in a worker.
-        limits: the settings that an engine depends on, by section and name.
+        limits: the settings that :func:`kogpt2_chat.inference.loading.load_form` uses, by section and name.
     """
 
+    parent: int
     kind: str
     folder: str
     graph: str
@@ -56,7 +61,7 @@ class FormProcess:
         graph: its graph, which may be elsewhere.
         settings: limits and threads.
         side_by_side: load the forms to run concurrently with other bots' models, as in a worker.
-        command: the program, without its argument.
+        command: the program, without its argument. By default Python without the working directory on its path.
     """
 
     def __init__(
@@ -69,8 +74,8 @@ class FormProcess:
                 "max_batch": serving.max_batch, "threads": serving.threads, "short_list": serving.short_list,
             },
         }  # fmt: skip
-        self._command = command or (sys.executable, "-m", "kogpt2_chat.inference.measure_forms")
-        self._place: Any = {
+        self._command = command or (sys.executable, "-P", "-m", "kogpt2_chat.inference.measure_forms")
+        self._version: Any = {
             "folder": str(folder.resolve()), "graph": str(graph.resolve()), "side_by_side": side_by_side,
             "limits": limits,
         }  # fmt: skip
@@ -80,9 +85,9 @@ class FormProcess:
 
         Raises:
             CheckpointCorrupt: a form cannot be loaded.
-            RuntimeError: the process failed in another way.
+            Unavailable: the process failed in another way.
         """
-        found = self._run(Measured(kind=SPEED, forms=forms, **self._place))
+        found = self._run(SPEED, forms)
         if found is not None:
             return {form: Speed(**found[form]) for form in forms}
         if len(forms) > 1:
@@ -94,29 +99,32 @@ class FormProcess:
 
         Raises:
             CheckpointCorrupt: the form cannot be loaded, or the version's prompts do not fit it.
-            RuntimeError: the process failed in another way.
+            Unavailable: the process failed in another way.
         """
-        found = self._run(Measured(kind=AGREEMENT, forms=[form], **self._place))
+        found = self._run(AGREEMENT, [form])
         return None if found is None else Agreement(**found[form])
 
-    def _run(self, measured: Measured) -> dict[str, Any] | None:
+    def _run(self, kind: str, forms: Sequence[Form]) -> dict[str, Any] | None:
         """Return what the process prints; None if it crashes."""
-        what = f"measuring the forms {', '.join(measured.forms)} of {measured.folder}"
+        order = Order(parent=os.getpid(), kind=kind, forms=forms, **self._version)
+        what = f"measuring the form {' and '.join(forms)} of {order.folder} on this machine"
         try:
             done = subprocess.run(
-                [*self._command, json.dumps(asdict(measured))], stdin=subprocess.DEVNULL,
+                [*self._command, json.dumps(asdict(order))], stdin=subprocess.DEVNULL,
                 capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            raise RuntimeError(f"{what} took more than {_TIMEOUT_S} s: is this machine overloaded?") from error
+            raise Unavailable(f"{what} took more than {_TIMEOUT_S} s: is it overloaded?") from error
+        except OSError as error:
+            raise Unavailable(f"{what} failed, because no process could be started: {error}") from error
         if -done.returncode in _CRASHES:
-            log.warning(
-                "form_crashes_on_this_machine", forms=list(measured.forms), measured=measured.kind,
-                by=signal.Signals(-done.returncode).name,
-            )  # fmt: skip
+            if len(forms) == 1:
+                by = signal.Signals(-done.returncode).name
+                log.warning("form_crashes_on_this_machine", form=forms[0], measured=kind, by=by)
             return None
         if done.returncode:
-            raise RuntimeError(f"{what} failed with {done.returncode}: {done.stderr.strip()[-2000:]}")
+            reason = done.stderr.strip().rpartition("\n")[2] or "is there enough memory?"
+            raise Unavailable(f"{what} ended with {done.returncode}: {reason}")
         answer: dict[str, Any] = json.loads(done.stdout.strip().rpartition("\n")[2])
         if "corrupt" in answer:
             raise CheckpointCorrupt(answer["corrupt"])

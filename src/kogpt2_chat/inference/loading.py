@@ -75,7 +75,8 @@ def load_for_players(
 
     Raises:
         CheckpointCorrupt: a file is missing, or does not have the hash on the card.
-        GateRefused: on this machine, the version's answers differ too much from its fp32 answers in every form.
+        GateRefused: on this machine every form crashes, or gives answers that differ too much from those in fp32.
+        Unavailable: the forms could not be measured.
     """
     served = load_served(folder, settings, label, side_by_side=True)
     on_choice(served.choice)
@@ -96,6 +97,8 @@ def load_served(folder: Path, settings: Settings, label: str | None = None, *, s
 
     Raises:
         CheckpointCorrupt: a file is missing, or does not have the hash on the card.
+        GateRefused: every form crashes on this machine.
+        Unavailable: the forms could not be measured.
     """
     card = verify_folder(folder)
     tokenizer = load_tokenizer(folder)

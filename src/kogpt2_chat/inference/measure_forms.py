@@ -4,6 +4,8 @@ It prints the figures by form as JSON on its last line.
 """
 
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -16,9 +18,10 @@ from kogpt2_chat.artifact.forms import Form, Speed
 from kogpt2_chat.artifact.tokenizer import load_tokenizer
 from kogpt2_chat.errors import CheckpointCorrupt
 from kogpt2_chat.inference.engine_check import compare, read_check
-from kogpt2_chat.inference.form_process import SPEED, Measured
+from kogpt2_chat.inference.form_process import SPEED, Order
 from kogpt2_chat.inference.loading import load_form
 from kogpt2_chat.inference.pages import PagedNetwork, PageTable
+from kogpt2_chat.machine.orphans import end_with_parent
 from kogpt2_chat.settings import Settings
 
 _BATCH_SIZES: Final = (1, 8)
@@ -26,21 +29,19 @@ _PROMPT: Final = 12
 _WARM_UP, _ROUNDS = 2, 7
 
 
-def measure(measured: Measured) -> dict[str, Any]:
+def measure(order: Order) -> dict[str, Any]:
     """Load the forms and measure them; return the figures by form.
 
     Raises:
         CheckpointCorrupt: a form cannot be loaded, or the version's prompts do not fit it.
     """
-    folder, settings = Path(measured.folder), Settings(**measured.limits)
+    folder, settings = Path(order.folder), Settings(**order.limits)
     tokenizer = load_tokenizer(folder)
     loaded = {
-        form: load_form(
-            folder, Path(measured.graph), tokenizer, form, settings, side_by_side=measured.side_by_side
-        )
-        for form in measured.forms
-    }  # fmt: skip
-    if measured.kind == SPEED:
+        form: load_form(folder, Path(order.graph), tokenizer, form, settings, side_by_side=order.side_by_side)
+        for form in order.forms
+    }
+    if order.kind == SPEED:
         return {form: asdict(speed) for form, speed in measure_speed(loaded).items()}
     return {form: asdict(compare(network, read_check(folder))) for form, network in loaded.items()}
 
@@ -77,11 +78,14 @@ def measure_speed(models: Mapping[Form, PagedNetwork]) -> dict[Form, Speed]:
 
 def main() -> None:
     """Print the figures, or that the version is corrupt."""
+    order = Order(**json.loads(sys.argv[1]))
+    end_with_parent(order.parent, signal.SIGKILL)()
     try:
-        answer = measure(Measured(**json.loads(sys.argv[1])))
+        answer = measure(order)
     except CheckpointCorrupt as error:
         answer = {"corrupt": str(error)}
-    print(json.dumps(answer))  # noqa: T201
+    print(json.dumps(answer), flush=True)  # noqa: T201
+    os._exit(0)  # a library that crashes while the process ends crashes in no form
 
 
 if __name__ == "__main__":
