@@ -70,7 +70,7 @@ def _row(name: str, runs: list[dict[str, Any]], base: float, base_cpu_s: float, 
     speeds = [speed(run) for run in runs]
     middle = median(speeds)
     bf16 = FORMS[name].native_bf16
-    share = middle * useful_gflop(name) / peak["bf16" if bf16 else "fp32"] if peak else float("nan")
+    share = middle * useful_gflop(name) / peak.get("bf16" if bf16 else "fp32", float("nan"))
     nlls = [run["points"][-1]["nll"] for run in runs if run["points"][-1]["nll"] is not None]
     cpu = median([cpu_s(run) for run in runs] or [float("nan")])
     each = ", ".join(f"{one:.1f}" for one in speeds)

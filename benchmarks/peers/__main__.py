@@ -156,7 +156,7 @@ def _limits(run: Run, number: int, version: Path, environment: dict[str, str]) -
     if not lines:
         raise SystemExit(f"the machine's limits could not be measured: {'; '.join(errors)}")
     chosen, errors = _tried([*command, str(version)], environment, _MOST_S)
-    if not chosen:  # a form can crash under a cap
+    if not chosen:
         run.add({"failed": "choice of a form", "error": f"round {number}: {errors[-1]}"})
     run.add({"limits": lines[0] | (chosen[0] if chosen else {"chosen": None})})
     run.finish(number, "limits")
