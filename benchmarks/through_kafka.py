@@ -75,6 +75,10 @@ class BenchWorker:
         environment: further environment variables.
         start_s: how long it may take to become ready.
 
+    Attributes:
+        process: the process.
+        page: address of its health server.
+
     Raises:
         RuntimeError: the worker is not ready in time.
     """
@@ -95,7 +99,7 @@ class BenchWorker:
             for number, folder in enumerate(folders, start=1):
                 target = home / "models" / f"worker-{ordinal}" / bot / str(number)
                 shutil.copytree(folder, target, copy_function=os.link)
-        self._page = f"http://{settings.stack.host}:{settings.ports.at(settings.ports.worker_metrics) + ordinal - 1}"
+        self.page = f"http://{settings.stack.host}:{settings.ports.at(settings.ports.worker_metrics) + ordinal - 1}"
         self._log = (settings.home / f"worker-{ordinal}.log").open("ab")
         self.process = psutil.Popen(
             [sys.executable, "-m", module],
@@ -113,7 +117,7 @@ class BenchWorker:
     def health(self) -> dict[str, Any]:
         """Return the worker's health report; not ready if it does not answer."""
         try:
-            return dict(requests.get(f"{self._page}/health", timeout=5).json())
+            return dict(requests.get(f"{self.page}/health", timeout=5).json())
         except requests.RequestException:
             return {"ready": False, "slots": []}
 
