@@ -30,7 +30,6 @@ from kogpt2_chat.inference.paged import PagedModel, forms_of
 from kogpt2_chat.inference.pages import PageTable
 from kogpt2_chat.network.checkpoint import load_checkpoint
 from kogpt2_chat.network.load import LoadedBot
-from kogpt2_chat.settings import CHECKOUT
 from tests.loop import wait_until
 
 pytestmark = pytest.mark.capped_openvino
@@ -88,12 +87,10 @@ def choose(folder, cache, measurements, **changes):
     return choose_form(folder, folder / "engine.xml", read_card(folder), measurements=measurements, **arguments)
 
 
-class FormProcessThatCrashes(FormProcess):
-    """The real process, but the library ends it when it loads one of some forms."""
-
-    def __init__(self, folder, settings, crashing, end="os.abort()"):
-        program = f"""
-import os, signal
+def command_that_crashes(crashing, end):
+    """The real program, but the library ends it when it loads one of some forms."""
+    program = f"""
+import os, signal, time
 from kogpt2_chat.inference import measure_forms
 load_form = measure_forms.load_form
 def load(folder, graph, tokenizer, form, settings, **options):
@@ -103,7 +100,14 @@ def load(folder, graph, tokenizer, form, settings, **options):
 measure_forms.load_form = load
 measure_forms.main()
 """
-        command = (sys.executable, "-c", program)
+    return (sys.executable, "-c", program)
+
+
+class FormProcessThatCrashes(FormProcess):
+    """Measures with :func:`command_that_crashes`."""
+
+    def __init__(self, folder, settings, crashing, end="os.abort()"):
+        command = command_that_crashes(crashing, end)
         super().__init__(folder, folder / "engine.xml", settings, side_by_side=False, command=command)
 
 
@@ -304,20 +308,24 @@ def is_running(process_id):
 def test_the_measuring_process_ends_with_its_parent(version, settings, tmp_path):
     """The successor of a worker that was killed must not measure beside it."""
     mark = tmp_path / "pid"
-    child = f"open({str(mark)!r}, 'w').write(str(os.getpid())), __import__('time').sleep(600)"
+    end = f"open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     parent = f"""
 from pathlib import Path
+from kogpt2_chat.inference.form_process import FormProcess
 from kogpt2_chat.settings import Settings
-from tests.model.test_form_choice import FormProcessThatCrashes
-FormProcessThatCrashes(Path({str(version)!r}), Settings(), ["int8"], {child!r}).speeds(["int8"])
+folder = Path({str(version)!r})
+command = {command_that_crashes([INT8], end)!r}
+FormProcess(folder, folder / "engine.xml", Settings(), side_by_side=False, command=command).speeds(["int8"])
 """
-    process = subprocess.Popen([sys.executable, "-c", parent], cwd=CHECKOUT)
-    wait_until(lambda: mark.exists() and mark.read_text() != "", 60, lambda: "no measuring process was started")
-    child_id = int(mark.read_text())
-    assert is_running(child_id)
-    process.kill()
-    process.wait()
-    wait_until(lambda: not is_running(child_id), 20, lambda: f"process {child_id} goes on")
+    process = subprocess.Popen([sys.executable, "-c", parent])
+    try:
+        wait_until(lambda: mark.exists() and mark.read_text() != "", 120, lambda: f"the parent: {process.poll()}")
+        child_id = int(mark.read_text())
+        assert is_running(child_id)
+    finally:
+        process.kill()
+        process.wait()
+    wait_until(lambda: not is_running(child_id), 60, lambda: f"process {child_id} goes on")
 
 
 def test_if_every_form_crashes_the_error_names_them(version, settings, tmp_path):
