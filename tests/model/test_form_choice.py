@@ -305,6 +305,7 @@ def is_running(process_id):
         return False
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a child when its parent dies")
 def test_the_measuring_process_ends_with_its_parent(version, settings, tmp_path):
     """The successor of a worker that was killed must not measure beside it."""
     mark = tmp_path / "pid"
