@@ -27,15 +27,17 @@ _WAITING: Final = 32
 Figures = dict[str, float]
 
 
-def measure(subject: SystemUnderTest, per_s: float, answers: int, seed: int, decoded_s: Callable[[], float]) -> Figures:
+def measure(
+    subject: SystemUnderTest, per_s: float, answers: int, seed: int, decoded_s: Callable[[], float] | None = None
+) -> Figures:
     """Measure a closed loop and a Poisson stream of questions for one bot."""
-    before, started = decoded_s(), time.perf_counter()
+    before, started = decoded_s() if decoded_s else 0.0, time.perf_counter()
     closed = closed_loop(subject, questions(BOT_IDS[:1], seed=seed), _WAITING, answers)
-    share = (decoded_s() - before) / (time.perf_counter() - started)
+    share = {"decoding, share": (decoded_s() - before) / (time.perf_counter() - started)} if decoded_s else {}
     stream = poisson(subject, questions(BOT_IDS[:1], seed=1000 + seed), per_s, answers, seed)
     return {
         "answers/s": closed.answers_per_s, "p50 ms": stream.percentile_ms(0.5), "p99 ms": stream.percentile_ms(0.99),
-        "decoding, share": share,
+        **share,
     }  # fmt: skip
 
 
@@ -62,7 +64,7 @@ def main() -> None:
         versions = full_size_versions(CHECKOUT / "var" / "bench-models", say)
         for number in range(arguments.rounds):
             with bare(settings, versions) as loop:
-                alone = measure(loop, arguments.per_s, arguments.answers, number, lambda: 0.0)
+                alone = measure(loop, arguments.per_s, arguments.answers, number)
             with running_worker(settings, versions, "serving") as (worker, client):
                 served = measure(
                     client, arguments.per_s, arguments.answers, number, lambda page=worker.page: _decoded_s(page)
